@@ -1,0 +1,1 @@
+"""Where it runs and what is recorded: functions in, results out; knows no box and no tensor."""

@@ -1,0 +1,285 @@
+"""Run one function as a task with resources; hear how it is getting on; stop it.
+
+An executor never raises what a function raised: it comes back as a Failure, once. Attempts are
+counted by the graph, so Ray's own retries are off.
+"""
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from cluster.failures import Failure, failure_of
+from cluster.ray_faults import fault_of
+
+Record = dict[str, Any]  # one say(): done, total, text, metrics
+Fn = Callable[..., dict[str, Any]]
+
+GRACE_S = 8.0  # between asking a call to stop and killing its process
+PACE_S = 0.1  # records without metrics are for the display: not more often than this
+KEPT = 10_000  # records with metrics that wait to be read
+ANSWER_S = 1.0  # for the board to answer; a busy machine shows old progress rather than none
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A call that ended: with a value or an error."""
+
+    name: str
+    value: dict[str, Any] | None
+    error: Failure | None
+
+
+class Executor(Protocol):
+    """Where calls run. Submitting never blocks; waiting does, up to a timeout in seconds."""
+
+    @property
+    def capacity(self) -> Mapping[str, float]:
+        """Say how many `cpus` and `gpus` there are."""
+        ...
+
+    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+        """Take a call; it starts when its resources are free."""
+        ...
+
+    def wait(self, timeout: float) -> list[Finished]:
+        """Return calls that have ended, each once."""
+        ...
+
+    def reporter(self, name: str) -> Callable[[Record], None]:
+        """Make what a body calls with each record."""
+        ...
+
+    def progress(self) -> Mapping[str, Record]:
+        """Return the latest record of each call."""
+        ...
+
+    def records(self) -> list[tuple[str, Record]]:
+        """Return the records with metrics since the last time."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop all calls within seconds."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the executor holds."""
+        ...
+
+
+class Board:
+    """What running calls said last, and every record with metrics until it is read."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Record] = {}
+        self._numbers: deque[tuple[str, Record]] = deque(maxlen=KEPT)
+
+    def put(self, name: str, record: Record) -> None:
+        """Take a record of a call."""
+        self._latest[name] = record
+        if record.get("metrics"):
+            self._numbers.append((name, record))
+
+    def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
+        """Return the latest record of each call, and the records with metrics not read yet."""
+        numbers = list(self._numbers)
+        self._numbers.clear()
+        return dict(self._latest), numbers
+
+
+@dataclass
+class BoardReporter:
+    """Send records to a board in another process; wait for it with the last one only.
+
+    A process's records arrive in order, so after the last one none is on its way.
+    """
+
+    board: Any
+    name: str
+    last: float = field(default=0.0, repr=False)
+
+    def __call__(self, record: Record) -> None:
+        """Send one record; skip it when it holds no numbers and the last one is fresh."""
+        now = time.monotonic()
+        ends = record.get("done") == record.get("total")
+        if record.get("metrics") or ends or now - self.last >= PACE_S:
+            self.last = now
+            sent = self.board.put.remote(self.name, record)
+            if ends and sent is not None:
+                _settle(sent)
+
+
+def _settle(sent: Any) -> None:
+    import ray
+    from ray.exceptions import RayError
+
+    with contextlib.suppress(RayError):  # only the display is lost
+        ray.get(sent, timeout=ANSWER_S)
+
+
+def _call(name: str, fn: Fn, args: tuple[Any, ...]) -> tuple[dict[str, Any] | None, Any]:
+    try:
+        return fn(*args), None
+    except Exception as error:
+        return None, fault_of(error, where=name)
+
+
+@final
+class RayExecutor:
+    """Each call is one Ray task on the open session. A call with no CPUs may start a group."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self._ray: Any = ray
+        self._task = ray.remote(max_retries=0)(_call)
+        self._board: Any = self._ray.remote(num_cpus=0)(Board).remote()
+        self._running: dict[Any, str] = {}
+        self._cancelled: set[Any] = set()
+        self._latest: dict[str, Record] = {}
+        self._numbers: list[tuple[str, Record]] = []
+        self._asked = 0.0
+
+    @property
+    def capacity(self) -> Mapping[str, float]:
+        """Say how many CPUs and GPUs the cluster has at this moment."""
+        total = self._ray.cluster_resources()
+        return {"cpus": total.get("CPU", 0.0), "gpus": total.get("GPU", 0.0)}
+
+    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+        """Start a call as soon as its resources are free."""
+        task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=name)
+        self._running[task.remote(name, fn, args)] = name
+
+    def wait(self, timeout: float) -> list[Finished]:
+        """Return all calls that have ended, or an empty list after `timeout` seconds."""
+        refs = list(self._running)
+        if not refs:
+            return []
+        ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout, fetch_local=False)
+        if ready:
+            ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+        return [self._finish(ref) for ref in ready]
+
+    def _finish(self, ref: Any) -> Finished:
+        name = self._running.pop(ref)
+        self._asked = 0.0  # what it said last is on the board by now
+        try:
+            value, failure = self._ray.get(ref)
+        except Exception as error:
+            value, failure = None, fault_of(error, where=name)
+        if failure is not None and ref in self._cancelled:  # a process we killed is not lost
+            failure = Failure("cancelled", name, f"{name}: cancelled.", failure.traceback)
+        self._cancelled.discard(ref)
+        return Finished(name, value, failure)
+
+    def reporter(self, name: str) -> Callable[[Record], None]:
+        """Make what a body calls with each record; it may be sent to any worker."""
+        return BoardReporter(self._board, name)
+
+    def progress(self) -> Mapping[str, Record]:
+        """Return the latest record of each call; an old answer if the board is busy or gone."""
+        if time.monotonic() - self._asked < PACE_S:
+            return self._latest
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            latest, numbers = self._ray.get(self._board.take.remote(), timeout=ANSWER_S)
+            self._latest = latest
+            self._numbers += numbers
+        self._asked = time.monotonic()
+        return self._latest
+
+    def records(self) -> list[tuple[str, Record]]:
+        """Return the records with metrics since the last time, in the order they came."""
+        self.progress()
+        numbers, self._numbers = self._numbers, []
+        return numbers
+
+    def cancel(self, *, grace_s: float = GRACE_S) -> None:
+        """Stop all calls: ask, wait up to `grace_s` seconds, then kill their processes."""
+        refs = list(self._running)
+        self._cancelled |= set(refs)
+        for force, patience in ((False, grace_s), (True, 3.0)):
+            for ref in refs:
+                with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+                    self._ray.cancel(ref, force=force)
+            if refs:
+                _, refs = self._ray.wait(
+                    refs, num_returns=len(refs), timeout=patience, fetch_local=False
+                )
+
+    def close(self) -> None:
+        """Give the board's process back."""
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self._board)
+
+
+@final
+class InProcessExecutor:
+    """Each call runs in this process, one after the other, inside `wait`."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[str, Fn, tuple[Any, ...]]] = deque()
+        self._board = Board()
+        self._numbers: list[tuple[str, Record]] = []
+
+    @property
+    def capacity(self) -> Mapping[str, float]:
+        """Say how many CPUs and GPUs this process may use."""
+        gpus = Path("/proc/driver/nvidia/gpus")
+        found = len(list(gpus.iterdir())) if gpus.is_dir() else 0
+        return {"cpus": float(_cpus()), "gpus": float(found)}
+
+    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+        """Queue a call; the resources are this process's, whatever is asked for."""
+        del cpus, gpus
+        self._queue.append((name, fn, args))
+
+    def wait(self, timeout: float) -> list[Finished]:
+        """Run the oldest call to its end; return an empty list if there is none."""
+        del timeout
+        if not self._queue:
+            return []
+        name, fn, args = self._queue.popleft()
+        try:
+            value, failure = _call(name, fn, args)
+        except KeyboardInterrupt as error:
+            value, failure = None, failure_of(error, where=name)
+        return [Finished(name, value, failure)]
+
+    def reporter(self, name: str) -> Callable[[Record], None]:
+        """Make what a body calls with each record."""
+        return lambda record: self._board.put(name, record)
+
+    def progress(self) -> Mapping[str, Record]:
+        """Return the latest record of each call."""
+        latest, numbers = self._board.take()
+        self._numbers += numbers
+        return latest
+
+    def records(self) -> list[tuple[str, Record]]:
+        """Return the records with metrics since the last time, in the order they came."""
+        self.progress()
+        numbers, self._numbers = self._numbers, []
+        return numbers
+
+    def cancel(self) -> None:
+        """Forget the calls that have not begun."""
+        self._queue.clear()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._queue.clear()
+
+
+EXECUTORS: dict[str, Callable[[], Executor]] = {
+    "ray": RayExecutor,
+    "in_process": InProcessExecutor,
+}
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1

@@ -1,0 +1,146 @@
+"""A group of child processes on this machine, without Ray: for debugging and for tests.
+
+Children are forked where that is safe (torch is imported once, a group starts in a second) and
+started afresh where this process has threads, such as Ray's.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, cast
+
+from cluster.failures import Failure
+from cluster.ray_faults import GroupError, first, worker_error
+from cluster.rendezvous import join, meeting_url, part, pinned
+
+SETTLE_S = 1.0  # after a first error: who died, and who only lost its neighbour
+Message = tuple[str, Any]  # ("say", (values, metrics)) | ("done", value) | ("failed", ...)
+
+
+def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) -> Any:
+    """Run `job` in one process a rank and return rank 0's value; raise GroupError."""
+    context: Any = multiprocessing.get_context("fork" if _may_fork() else "spawn")
+    job = {**job, "url": meeting_url(scratch), "name": name}
+    ends: list[Connection] = []
+    children: list[BaseProcess] = []
+    try:
+        for rank in range(job["world"]):
+            mine, theirs = context.Pipe(duplex=False)
+            child = context.Process(target=_child, args=(job, rank, theirs), daemon=True)
+            child.start()
+            theirs.close()
+            ends.append(mine)
+            children.append(child)
+        return _listen(ends, children, name=name, say=say)
+    finally:
+        _end(children)
+        for end in ends:
+            end.close()
+        Path(job["url"].removeprefix("file://")).unlink(missing_ok=True)
+
+
+def _may_fork() -> bool:
+    if sys.platform != "linux" or threading.active_count() > 1 or "ray" in sys.modules:
+        return False
+    import torch
+    import torch._dynamo  # pyright: ignore[reportUnusedImport] - each child would, for 1.3 s
+
+    return not torch.cuda.is_initialized()
+
+
+def _listen(ends: list[Connection], children: list[BaseProcess], *, name: str, say: Any) -> Any:
+    """Pass on what rank 0 says until all are done; stop at the first error."""
+    open_ends = dict(zip(ends, range(len(ends)), strict=True))
+    value: Any = None
+    faults: list[tuple[float, Failure]] = []
+    until = float("inf")
+    while open_ends and time.monotonic() < until:
+        for ready in wait(list(open_ends), timeout=0.2):
+            end = cast("Connection", ready)
+            rank = open_ends[end]
+            kind, body = _receive(end)
+            if kind == "say":
+                say(*body[0], **body[1])
+                continue
+            del open_ends[end]
+            if kind == "done":
+                value = body if rank == 0 else value
+                continue
+            children[rank].join(SETTLE_S)
+            where = f"{name} rank {rank}"
+            faults.append(body if kind == "failed" else (0.0, _gone(children[rank], where)))
+            until = min(until, time.monotonic() + SETTLE_S)
+    if faults:
+        raise GroupError(first(faults))
+    return value
+
+
+def _receive(end: Connection) -> Message:
+    try:
+        return end.recv()
+    except (EOFError, ConnectionError):
+        return "gone", None
+
+
+def _gone(child: BaseProcess, where: str) -> Failure:
+    code = child.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return Failure("lost", where, f"{where}: a worker process died; got {how}.")
+
+
+def _end(children: list[BaseProcess]) -> None:
+    def _alive() -> Iterator[BaseProcess]:
+        return (child for child in children if child.is_alive())
+
+    for child in children:
+        child.join(0.5 if child.exitcode is None else 0)
+    for child in _alive():
+        child.terminate()
+    for child in children:
+        child.join(2)
+    for child in _alive():
+        child.kill()
+        child.join(5)
+
+
+def _child(job: dict[str, Any], rank: int, end: Connection) -> None:
+    """Be one rank: meet the others, run the function, send how it ended."""
+
+    def _say(*values: Any, **metrics: Any) -> None:
+        if rank == 0:
+            end.send(("say", (values, metrics)))
+
+    world: int = job["world"]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pinned(job["threads"]):
+            join(backend=job["backend"], url=job["url"], rank=rank, world=world)
+            value = job["fn"](job["arg"], rank=rank, world=world, say=_say, wrap=_wrap)
+            part()
+    except Exception as error:
+        told = worker_error(error, where=f"{job['name']} rank {rank}")
+        end.send(("failed", (told.at, told.failure)))
+        end.close()
+        os._exit(1)  # the group may be stuck in a collective that will never end
+    end.send(("done", value if rank == 0 else None))
+    end.close()
+
+
+def _wrap(module: Any, **options: Any) -> Any:
+    import torch
+    from torch.distributed import get_backend, get_rank
+    from torch.nn.parallel import DistributedDataParallel
+
+    if get_backend() == "nccl":
+        device = torch.device("cuda", get_rank() % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return DistributedDataParallel(module.to(device), device_ids=[device], **options)
+    return DistributedDataParallel(module, **options)

@@ -1,0 +1,121 @@
+"""The one door for pictures: bytes in, upright RGB out, limits before anything is allocated."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
+MOST_BYTES = 64 * 2**20
+MOST_PIXELS = 64_000_000
+LONGEST_SIDE = 16_384
+ORIENTATION = 0x0112  # EXIF tag
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the check id says which check it failed."""
+
+    def __init__(self, check: str, text: str) -> None:
+        self.check, self.text = check, text
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process boundary whole."""
+        return PictureError, (self.check, self.text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What the first bytes of a picture say of it."""
+
+    format: str  # of FORMATS
+    width: int  # px, upright
+    height: int
+    turned: bool  # the stored picture is not upright
+
+
+def look(data: bytes) -> Header:
+    """Read a picture's header and hold it against the limits; no pixel is decoded.
+
+    Raises:
+        PictureError: not a picture we read, too large, of several frames.
+    """
+    if len(data) > MOST_BYTES:
+        raise PictureError("image.too_large", f"{len(data)} bytes; at most {MOST_BYTES}")
+    with _opened(data) as picture:
+        return _header(picture)
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Return uint8 [H, W, 3], upright RGB.
+
+    16-bit grey is scaled to 8 bits, alpha is laid on white, EXIF turns are applied.
+
+    Raises:
+        PictureError: as `look`, and where the pixels are cut short or damaged.
+    """
+    if len(data) > MOST_BYTES:
+        raise PictureError("image.too_large", f"{len(data)} bytes; at most {MOST_BYTES}")
+    with _opened(data) as picture:
+        header = _header(picture)
+        if header.format == "JPEG" and picture.mode in ("RGB", "L") and not header.turned:
+            try:
+                return simplejpeg.decode_jpeg(data, "RGB")
+            except ValueError as error:
+                raise PictureError("image.truncated", str(error)) from None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of Pillow, on odd metadata
+                return np.asarray(_rgb(picture))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise PictureError("image.truncated", str(error)) from None
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise PictureError(
+            "image.undecodable", f"not one of {', '.join(FORMATS)}; begins with {data[:8]!r}"
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError("image.too_large", str(error)) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError("image.undecodable", str(error)) from None
+
+
+def _header(picture: Image.Image) -> Header:
+    width, height = picture.size
+    if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
+        raise PictureError("image.too_large", f"{width} x {height} pixels")
+    if getattr(picture, "n_frames", 1) > 1:
+        raise PictureError("image.animated", "more than one frame")
+    try:
+        turn = picture.getexif().get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, KeyError):
+        turn = 1  # damaged metadata turn nothing; the pixels may be whole
+    swaps = turn in (5, 6, 7, 8)
+    return Header(
+        format=str(picture.format),
+        width=height if swaps else width,
+        height=width if swaps else height,
+        turned=turn not in (0, 1),
+    )
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # Pillow would clip 16 bits at 255: a white picture
+        deep = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray((deep // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        over = picture.convert("RGBA")
+        white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, over).convert("RGB")
+    return picture.convert("RGB")

@@ -1,0 +1,279 @@
+"""Labelled pictures -> tar shards, a Parquet index, a vocabulary and a record.
+
+The bytes are a function of the input alone: no time, host, path or process is in them. Shards are
+plain WebDataset tars: KEY.jpg beside KEY.json with the same facts, for readers that are not ours.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.data.decode import SUFFIXES, Header, PictureError, decode, look
+from components.data.index_schema import RECORD_VERSION, ROW_GROUP, SCHEMA
+from components.data.labelled import Labelled, Supervision
+from components.data.sources.label_problems import DataError
+from components.vocab.classes import Vocabulary
+
+SHARD_SAMPLES, SHARD_BYTES = 1000, 256 * 2**20
+SAY_EVERY = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedRecord:
+    """What was packed."""
+
+    samples: int
+    boxes: int
+    quarantined: Counter[str]  # check id -> pictures left out
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    sample: Labelled
+    header: Header
+    key: str
+    sha256: bytes
+
+
+@dataclass(kw_only=True, slots=True)
+class _Shards:
+    """The shards being written: members in order, each with its place."""
+
+    out: Path
+    files: list[dict[str, Any]] = field(default_factory=lambda: list[dict[str, Any]]())
+    tar: tarfile.TarFile | None = None
+    samples: int = 0
+
+    def add(self, key: str, suffix: str, data: bytes, facts: bytes) -> tuple[int, int]:
+        """Add one sample; return (shard, offset of the picture's bytes)."""
+        at = self.tar.offset if self.tar else 0
+        if self.tar is None or self.samples >= SHARD_SAMPLES or at > SHARD_BYTES:
+            self.close()
+            place = self.out / f"{len(self.files):06d}.tar"
+            self.tar = tarfile.open(place, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self.files.append({"file": place.name, "samples": 0})
+            self.samples = 0
+        offset = self.tar.offset + tarfile.BLOCKSIZE
+        for name, content in ((f"{key}.{suffix}", data), (f"{key}.json", facts)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.mode = 0o644
+            self.tar.addfile(member, BytesIO(content))
+        self.samples += 1
+        self.files[-1]["samples"] = self.samples
+        return len(self.files) - 1, offset
+
+    def close(self) -> None:
+        """End the shard that is open and note its digest."""
+        if self.tar is not None:
+            self.tar.close()
+            self.files[-1] |= _digest(self.out / self.files[-1]["file"])
+            self.tar = None
+
+
+def pack(
+    samples: Iterable[Labelled],
+    *,
+    out: Path,
+    vocabulary: Vocabulary | None,
+    name: str,
+    seed: int,
+    shuffle: bool,
+    say: Callable[[int], None],
+    max_bad_fraction: float = 0.001,
+) -> PackedRecord:
+    """Write one set of shards into the folder `out`.
+
+    Args:
+        samples: pictures on disk and what is known of them.
+        out: an empty folder.
+        vocabulary: classes and their order; None takes those that occur, sorted.
+        name: of the set.
+        seed: of the order of packing.
+        shuffle: pack in the order of a hash, so that a set sorted by class is not read so.
+        say: told how many pictures are looked at.
+        max_bad_fraction: share of pictures that may be left out, in [0, 1].
+
+    Raises:
+        DataError: too many pictures cannot be used, or none is left.
+    """
+    good, bad, seen = _look_at(samples, out=out, say=say)
+    _enough(good, bad, seen, most=max_bad_fraction, name=name)
+    if shuffle:
+        good.sort(key=lambda g: hashlib.sha256(f"{seed}/{g.key}".encode()).digest())
+    classes = vocabulary or Vocabulary.of(
+        c for g in good for c in (*g.sample.classes, *g.sample.present, *g.sample.absent)
+    )
+    place = {class_id: i for i, class_id in enumerate(classes.ids)}
+    shards, rows, boxes = _Shards(out=out), list[dict[str, Any]](), 0
+    for done, g in enumerate(good):
+        row = _row(g, place)
+        facts = _facts(row, classes)
+        data = g.sample.path.read_bytes()
+        if hashlib.sha256(data).digest() != g.sha256:
+            raise DataError([f"{g.sample.source_name}: the picture changed while it was packed; "
+                             "got other bytes the second time. Pack again."])  # fmt: skip
+        row["shard"], row["offset"] = shards.add(g.key, SUFFIXES[g.header.format], data, facts)
+        row["size"] = len(data)
+        rows.append(row)
+        boxes += len(row["boxes"])
+        if done % SAY_EVERY == 0:
+            say(seen + done)
+    shards.close()
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    pq.write_table(
+        table, out / "index.parquet", compression="zstd", row_group_size=ROW_GROUP,
+        use_dictionary=["format"], store_schema=False,
+    )  # fmt: skip
+    classes.write(out / "vocabulary.json")
+    _record(out, name=name, seed=seed, shuffle=shuffle, good=good, bad=bad, shards=shards.files,
+            boxes=boxes)  # fmt: skip
+    return PackedRecord(samples=len(good), boxes=boxes, quarantined=bad)
+
+
+def _look_at(
+    samples: Iterable[Labelled], *, out: Path, say: Callable[[int], None]
+) -> tuple[list[_Good], Counter[str], int]:
+    """Look at every picture once; those that do not decode go to quarantine.jsonl."""
+    good: list[_Good] = []
+    bad: Counter[str] = Counter()
+    seen = 0
+    with (out / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
+        for sample in samples:
+            seen += 1
+            try:
+                data = _bytes(sample.path)
+                header = look(data)
+                decode(data)
+                _fits(sample, header)
+            except PictureError as error:
+                bad[error.check] += 1
+                line = {"source_name": sample.source_name, "check": error.check, "text": error.text}
+                quarantine.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
+                continue
+            good.append(_Good(sample, header, f"{len(good):08d}", hashlib.sha256(data).digest()))
+            if seen % SAY_EVERY == 0:
+                say(seen)
+    return good, bad, seen
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError("image.missing", "no such file in the folder of images") from None
+    except OSError as error:
+        raise PictureError("file.unreadable", error.strerror or str(error)) from None
+
+
+def _fits(sample: Labelled, header: Header) -> None:
+    said = (sample.width, sample.height)
+    if None not in said and said != (header.width, header.height):
+        raise PictureError(
+            "image.size",
+            f"the label file says {said[0]} x {said[1]}, the picture is "
+            f"{header.width} x {header.height}",
+        )
+
+
+def _enough(good: list[_Good], bad: Counter[str], seen: int, *, most: float, name: str) -> None:
+    count = sum(bad.values())
+    if seen == 0 or not good:
+        raise DataError(
+            [f"{name}: no picture is left; got {seen} listed and {count} left out"
+             f"{_reasons(bad)}. Look at the sources."]
+        )  # fmt: skip
+    if count > most * seen:
+        raise DataError(
+            [f"{name}: too many pictures cannot be used; got {count} of {seen}"
+             f"{_reasons(bad)}. Mend them, or raise sources.max_bad_fraction from {most}."]
+        )  # fmt: skip
+
+
+def _reasons(bad: Counter[str]) -> str:
+    common = ", ".join(f"{check} {times}" for check, times in bad.most_common(5))
+    return f" ({common})" if common else ""
+
+
+def _row(good: _Good, place: dict[str, int]) -> dict[str, Any]:
+    sample, width, height = good.sample, good.header.width, good.header.height
+    boxes = np.asarray(sample.boxes, np.float32).reshape(-1, 4)
+    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
+    listed = zip(boxes.tolist(), sample.classes, sample.flags.tolist(), strict=True)
+    return {
+        "sha256": good.sha256,
+        "key": good.key,
+        "source_name": sample.source_name,
+        "source_id": sample.source_id,
+        "width": width,
+        "height": height,
+        "format": good.header.format,
+        "boxes": [
+            {"category": place[c], "x1": b[0], "y1": b[1], "x2": b[2], "y2": b[3], "flags": f,
+             "weight": 1.0}
+            for b, c, f in listed
+        ],
+        "present": sorted(place[c] for c in sample.present),
+        "absent": sorted(place[c] for c in sample.absent),
+        "supervision": int(sample.supervision),
+    }  # fmt: skip
+
+
+def _facts(row: dict[str, Any], classes: Vocabulary) -> bytes:
+    names = classes.ids
+    facts = {
+        "width": row["width"],
+        "height": row["height"],
+        "supervision": Supervision(row["supervision"]).name.lower(),
+        "boxes": [[b["x1"], b["y1"], b["x2"], b["y2"]] for b in row["boxes"]],
+        "classes": [names[b["category"]] for b in row["boxes"]],
+        "present": [names[c] for c in row["present"]],
+        "absent": [names[c] for c in row["absent"]],
+    }
+    return json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _record(
+    out: Path,
+    *,
+    name: str,
+    seed: int,
+    shuffle: bool,
+    good: list[_Good],
+    bad: Counter[str],
+    shards: list[dict[str, Any]],
+    boxes: int,
+) -> None:
+    by = Counter(Supervision(g.sample.supervision).name.lower() for g in good)
+    vocabulary = {"file": "vocabulary.json", **_digest(out / "vocabulary.json")}
+    record = {
+        "version": RECORD_VERSION,
+        "kind": "shards",
+        "name": name,
+        "vocabulary": vocabulary,
+        "samples": len(good),
+        "boxes": boxes,
+        "images_by_supervision": dict(by),
+        "shards": shards,
+        "index": {"file": "index.parquet", **_digest(out / "index.parquet")},
+        "quarantined": dict(bad),
+        "order": {"shuffled": shuffle, "seed": seed},
+    }
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1)
+    (out / "record.json").write_text(text, encoding="utf-8")
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}

@@ -1,0 +1,174 @@
+"""The label formats a config may name: settings of each, and the reader behind it.
+
+A source in a config says where files lie; its reader says how they are read. Only the second is
+part of a result's identity: the bytes of the files are, their places are not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from components.data.sources.label_problems import file_problems
+
+if TYPE_CHECKING:
+    from components.data.labelled import Labelled
+
+Files = Mapping[str, Path]  # role -> file or folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoReader:
+    """COCO instances."""
+
+    kind: Literal["coco"] = "coco"
+    level: str
+    box_format: Literal["xywh", "xyxy"] = "xywh"
+    unannotated: Literal["no_box", "unlabelled"] = "no_box"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoldersReader:
+    """One folder a class."""
+
+    kind: Literal["folders"] = "folders"
+    level: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """Names of the columns of a table of image labels."""
+
+    image: str = "image"
+    labels: str = "labels"
+    split: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvReader:
+    """A table of image labels."""
+
+    kind: Literal["csv"] = "csv"
+    level: str
+    columns: Columns = field(default_factory=Columns)
+    separator: str = "|"  # between the labels of one picture; -name is a class known absent
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coco:
+    """A COCO instances file: boxes. Paths start from the config's folder."""
+
+    kind: Literal["coco"] = "coco"
+    annotations: str  # instances JSON
+    images: str  # folder
+    level: str  # of the classes: coarse, fine, ...; ids are <level>:<name>
+    box_format: Literal["xywh", "xyxy"] = "xywh"
+    unannotated: Literal["no_box", "unlabelled"] = "no_box"  # pictures without annotation
+
+    @property
+    def reader(self) -> CocoReader:
+        """Return how the files are read."""
+        return CocoReader(
+            level=self.level, box_format=self.box_format, unannotated=self.unannotated
+        )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return role -> place."""
+        return {"annotations": self.annotations, "images": self.images}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folders:
+    """Pictures in one folder a class: image labels."""
+
+    kind: Literal["folders"] = "folders"
+    images: str  # folder of class folders
+    level: str
+
+    @property
+    def reader(self) -> FoldersReader:
+        """Return how the files are read."""
+        return FoldersReader(level=self.level)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return role -> place."""
+        return {"images": self.images}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Csv:
+    """A CSV table of image labels."""
+
+    kind: Literal["csv"] = "csv"
+    table: str  # CSV with a header
+    images: str  # folder
+    level: str
+    columns: Columns = field(default_factory=Columns)
+    separator: str = "|"
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> CsvReader:
+        """Return how the files are read."""
+        return CsvReader(
+            level=self.level, columns=self.columns, separator=self.separator, where=self.where
+        )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return role -> place."""
+        return {"table": self.table, "images": self.images}
+
+
+def _coco(reader: CocoReader, files: Files) -> "Iterator[Labelled]":
+    from components.data.sources.coco import read
+
+    return read(reader, files)
+
+
+def _folders(reader: FoldersReader, files: Files) -> "Iterator[Labelled]":
+    from components.data.sources.folders import read
+
+    return read(reader, files)
+
+
+def _csv(reader: CsvReader, files: Files) -> "Iterator[Labelled]":
+    from components.data.sources.labels_csv import read
+
+    return read(reader, files)
+
+
+SOURCES: "dict[str, Callable[[Any, Files], Iterator[Labelled]]]" = {
+    "coco": _coco,
+    "folders": _folders,
+    "csv": _csv,
+}
+READERS: dict[str, Callable[..., CocoReader | FoldersReader | CsvReader]] = {
+    "coco": CocoReader,
+    "folders": FoldersReader,
+    "csv": CsvReader,
+}
+
+
+def check_files(source: Coco | Folders | Csv, root: Path) -> list[str]:
+    """List what is wrong with a source's files, read whole, before anything starts.
+
+    Args:
+        source: from a config.
+        root: the folder that relative paths start from.
+    """
+    files = {role: (root / place).resolve() for role, place in source.files.items()}
+    found = file_problems(files)
+    if found:
+        return found
+    from components.data.sources.label_problems import DataError
+
+    try:
+        for _ in SOURCES[source.kind](source.reader, files):
+            pass
+    except DataError as error:
+        return list(error.problems)
+    return []

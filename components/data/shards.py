@@ -1,0 +1,164 @@
+"""Shards read back through their index: pictures by row, targets by row, bytes verified."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from components.data.index_schema import RECORD_VERSION, SCHEMA
+from components.data.labelled import Supervision, Target
+from components.vocab.classes import Vocabulary
+
+
+class ShardsError(ValueError):
+    """A set of shards that is damaged, or none; in `vocabox` exit code 3."""
+
+
+class Shards:
+    """One set of shards. Columns are numpy; pictures are read when they are asked for."""
+
+    def __init__(self, path: Path, record: dict[str, Any], vocabulary: Vocabulary) -> None:
+        self.path, self.record, self.vocabulary = path, record, vocabulary
+        table = pq.read_table(path / "index.parquet", schema=SCHEMA).combine_chunks()
+        if len(table) != record["samples"]:
+            raise ShardsError(
+                f"{path.name}/index.parquet: {record['samples']} samples are due; got "
+                f"{len(table)}. Pack the set again."
+            )
+        self.digest: str = record["index"]["sha256"]
+        self._column = {
+            name: table[name].to_numpy(zero_copy_only=False)
+            for name in ("shard", "offset", "size", "width", "height", "supervision")
+        }
+        self._text = {n: table[n] for n in ("key", "source_name", "source_id", "sha256")}
+        boxes = table["boxes"].chunk(0) if len(table) else None
+        self._box_at, self._box = _lists(boxes)
+        self._present_at, self._present = _numbers(table["present"])
+        self._absent_at, self._absent = _numbers(table["absent"])
+        self._files: dict[int, int] = {}
+        self._verified: set[int] = set()
+
+    @classmethod
+    def open(cls, path: Path) -> "Shards":
+        """Open a set; raise ShardsError when it is none, or of a newer version."""
+        try:
+            record = json.loads((path / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ShardsError(
+                f"{path}: not a set of shards; got {error}. Name a folder that pack wrote."
+            ) from error
+        if record["version"] > RECORD_VERSION:
+            raise ShardsError(
+                f"{path}: record version {record['version']}; got a newer set than this vocabox "
+                f"reads, which is up to {RECORD_VERSION}. Update vocabox."
+            )
+        return cls(path, record, Vocabulary.read(path / "vocabulary.json"))
+
+    def __len__(self) -> int:
+        return len(self._column["shard"])
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Return (width, height) of the upright picture, px."""
+        return int(self._column["width"][row]), int(self._column["height"][row])
+
+    def source_name(self, row: int) -> str:
+        """Return the picture's file name in its source."""
+        return str(self._text["source_name"][row])
+
+    def source_id(self, row: int) -> str:
+        """Return the picture's id in its source."""
+        return str(self._text["source_id"][row])
+
+    def read(self, row: int) -> bytes:
+        """Return the picture's bytes; held against their digest the first time.
+
+        Raises:
+            ShardsError: a shard is missing, cut or changed.
+        """
+        shard, offset = int(self._column["shard"][row]), int(self._column["offset"][row])
+        size = int(self._column["size"][row])
+        name = self.record["shards"][shard]["file"]
+        try:
+            if shard not in self._files:
+                self._files[shard] = os.open(self.path / name, os.O_RDONLY)
+            data = os.pread(self._files[shard], size, offset)
+        except OSError as error:
+            raise ShardsError(
+                f"{name}: cannot be read; got {error}. Pack the set again."
+            ) from error
+        if row not in self._verified:
+            digest = hashlib.sha256(data).digest()
+            if digest != self._text["sha256"][row].as_py():
+                raise ShardsError(
+                    f"{name}, byte {offset}: sample {row} is damaged; got {len(data)} of {size} "
+                    "bytes with another digest. Pack the set again."
+                )
+            self._verified.add(row)
+        return data
+
+    def target(self, row: int) -> Target:
+        """Return what is known of a picture; boxes in pixels of the upright original."""
+        at = slice(int(self._box_at[row]), int(self._box_at[row + 1]))
+        return Target(
+            boxes=self._box["corners"][at],
+            labels=self._box["category"][at],
+            flags=self._box["flags"][at],
+            weights=self._box["weight"][at],
+            present=self._present[self._present_at[row] : self._present_at[row + 1]],
+            absent=self._absent[self._absent_at[row] : self._absent_at[row + 1]],
+            supervision=Supervision(int(self._column["supervision"][row])),
+        )
+
+    def box_counts(self) -> np.ndarray:
+        """Return int64 [rows]: how many boxes each picture has."""
+        return np.diff(self._box_at)
+
+    def label_counts(self) -> np.ndarray:
+        """Return int64 [rows]: how many classes are known to be present in each picture."""
+        return np.diff(self._present_at)
+
+    def boxed(self) -> np.ndarray:
+        """Return bool [rows]: whether every object of the boxed classes has its box."""
+        return self._column["supervision"] == int(Supervision.BOXED)
+
+    def box_columns(self) -> dict[str, np.ndarray]:
+        """Return all boxes as columns: row, category, flags [R], corners [R, 4]."""
+        rows = np.repeat(np.arange(len(self)), self.box_counts())
+        return {"row": rows, **self._box}
+
+    def __del__(self) -> None:
+        for handle in getattr(self, "_files", {}).values():
+            os.close(handle)
+
+
+def _lists(boxes: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    if boxes is None:
+        empty = np.zeros(0, np.float32)
+        return np.zeros(1, np.int64), {
+            "category": empty.astype(np.int64),
+            "corners": empty.reshape(0, 4),
+            "flags": empty.astype(np.uint8),
+            "weight": empty,
+        }
+    flat = boxes.flatten()
+    column = {name: flat.field(name).to_numpy(zero_copy_only=False) for name in
+              ("category", "x1", "y1", "x2", "y2", "flags", "weight")}  # fmt: skip
+    corners = np.stack([column[c] for c in ("x1", "y1", "x2", "y2")], 1).astype(np.float32)
+    return boxes.offsets.to_numpy().astype(np.int64), {
+        "category": column["category"].astype(np.int64),
+        "corners": corners,
+        "flags": column["flags"],
+        "weight": column["weight"],
+    }
+
+
+def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not len(column):
+        return np.zeros(1, np.int64), np.zeros(0, np.int64)
+    chunk = column.chunk(0)
+    values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+    return chunk.offsets.to_numpy().astype(np.int64), values

@@ -1,0 +1,1 @@
+"""Label formats people bring: files in, `Labelled` pictures with class ids out."""

@@ -1,0 +1,74 @@
+"""One folder a class -> image labels. A folder's name is the class's name."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.data.labelled import Labelled, Supervision
+from components.data.sources.label_problems import DataError
+
+if TYPE_CHECKING:
+    from components.data.readers import FoldersReader
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def read(reader: "FoldersReader", files: Mapping[str, Path]) -> Iterator[Labelled]:
+    """Return the pictures of all class folders, in natural order.
+
+    Raises:
+        DataError: there is no class folder, or one without a picture, before the first picture.
+    """
+    root = files["images"]
+    classes = natural(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not classes:
+        raise DataError(
+            [f"{root.name}: expected one folder a class; got no folder in it. "
+             "Put each class's pictures in a folder of its name."]
+        )  # fmt: skip
+    listed = {place: pictures_in(place) for place in classes}
+    empty = [place.name for place, pictures in listed.items() if not pictures]
+    if empty:
+        raise DataError(
+            [f"{root.name}: a class folder without a picture ({', '.join(PICTURES)}); got "
+             f"{len(empty)} such: {', '.join(map(repr, empty[:5]))}. Fill or remove them."]
+        )  # fmt: skip
+    return _labelled(reader, listed, root)
+
+
+def natural(paths: "Iterator[Path] | list[Path]") -> list[Path]:
+    """Sort paths so that 2 comes before 10."""
+    return sorted(paths, key=lambda p: [_part(t) for t in re.split(r"(\d+)", p.name)])
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder by suffix, in natural order; hidden files are left out."""
+    return natural(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in PICTURES and not p.name.startswith(".") and p.is_file()
+    )
+
+
+def _part(text: str) -> tuple[int, int, str]:
+    return (0, int(text), "") if text.isdigit() else (1, 0, text)
+
+
+def _labelled(
+    reader: "FoldersReader", listed: dict[Path, list[Path]], root: Path
+) -> Iterator[Labelled]:
+    for folder, pictures in listed.items():
+        for path in pictures:
+            name = str(path.relative_to(root))
+            yield Labelled(
+                source_name=name,
+                source_id=name,
+                path=path,
+                supervision=Supervision.LABELLED,
+                boxes=np.zeros((0, 4), np.float32),
+                flags=np.zeros(0, np.uint8),
+                present=(f"{reader.level}:{folder.name}",),
+            )

@@ -1,0 +1,41 @@
+"""Any AP over named sets of classes: seen (with boxes to train on), novel (labels only), yours."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from components.eval.coco_ap import ClassScore, mean_over
+from components.eval.metric_names import check_name
+
+
+def over_groups(
+    scores: Mapping[str, ClassScore],
+    *,
+    prefix: str,
+    groups: Mapping[str, Sequence[str]],
+) -> Iterator[tuple[str, float]]:
+    """Yield (name, mean) of every metric over all classes, then over each group's classes.
+
+    Args:
+        scores: by class id.
+        prefix: the group of the metric's name: coco, coarse, fine, val.
+        groups: name -> class ids; a group without a class that has truth yields nothing.
+    """
+    table = dict(scores)
+    for metric, value in mean_over(table).items():
+        yield check_name(f"{prefix}/{metric}"), value
+    for name, ids in groups.items():
+        for metric, value in mean_over(table, ids).items():
+            yield check_name(f"{prefix}/{metric}@{name}"), value
+
+
+def seen_and_novel(
+    scores: Mapping[str, ClassScore], *, boxed: Collection[str]
+) -> Iterator[tuple[str, float]]:
+    """Yield AP over the classes that had boxes in training, and over those that had only labels."""
+    table = dict(scores)
+    halves = {
+        "seen": [i for i in table if i in boxed],
+        "novel": [i for i in table if i not in boxed],
+    }
+    for half, ids in halves.items():
+        for metric, value in mean_over(table, ids).items():
+            yield check_name(f"{half}/{metric}"), value

@@ -1,0 +1,1 @@
+"""Pure functions: tensors in, one sum out. Sums, not means: who normalises knows all workers."""

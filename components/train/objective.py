@@ -1,0 +1,151 @@
+"""Table of objectives: a model and a step's batches -> named losses, as sums and counts.
+
+Paper 5, section 3. A loss is a sum and the count that normalises it; `loop` adds the counts of
+all workers first, so that N workers give the losses of one with the same batch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from components.data.sample import Batch
+from components.losses.box_regression import smooth_l1_sum
+from components.losses.classification import (
+    sigmoid_sum,
+    soft_softmax_sum,
+    soft_targets,
+    softmax_sum,
+)
+from components.models.choices import Stage1, Stage2
+from components.models.two_stage import Detector, PooledClassifier
+from components.train.assign import Moment, draw_anchors, draw_regions
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A sum over this worker's items, how many they are, and the weight of the mean."""
+
+    total: Tensor  # scalar, with gradient
+    count: Tensor  # scalar; the mean is over all workers' counts
+    weight: float = 1.0
+
+
+Losses = dict[str, Loss]
+Batches = Mapping[str, Batch]
+Objective = Callable[..., Losses]  # (model, batches, *, moment) -> losses
+
+
+def classify(
+    model: Detector | PooledClassifier, batches: Batches, *, moment: Moment, multi: str = "soft"
+) -> Losses:
+    """Return stage I's loss: g-hat of the whole picture as one region, without background."""
+    del moment  # nothing is drawn
+    return {"image": _image_loss(model, batches["labels"], multi=multi, weight=1.0)}
+
+
+def joint(
+    model: Detector,
+    batches: Batches,
+    *,
+    moment: Moment,
+    image_weight: float,
+    multi: str = "soft",
+) -> Losses:
+    """Return stage II's losses: scenes teach proposals, f, g and boxes; photos teach g-hat.
+
+    Scenes: -log S_fg - log S at objects, -log(1 - S_fg) elsewhere (Eq. 1-2; no background slot in
+    g). Photos: -log S-hat of the whole picture, without the foreground term: it would push S_fg up
+    everywhere; nor do they train proposals and boxes. Without photos in `batches`: scenes only.
+    Differs: g's sum is divided by all regions drawn, not by the objects among them.
+    """
+    scenes = batches["boxes"]
+    maps = model.maps(scenes)
+    proposed = model.propose(maps, scenes)
+    anchored = draw_anchors(proposed, scenes, moment=moment, size=model.row.anchors_drawn)
+    drawn = draw_regions(proposed, scenes, moment=moment, size=model.row.regions_drawn)
+    x = model.features(maps, drawn.boxes)
+    objects = x[drawn.is_object]
+    anchors, regions = _count(len(anchored.drawn), x), _count(len(x), x)
+    foreground = model.scores.foreground(x)[:, 0]
+    classes, deltas = model.scores.boxed(objects), model.refine(objects)
+    objectness = proposed.objectness.flatten()[anchored.drawn]
+    shifts = proposed.deltas.flatten(0, 1)[anchored.objects]
+    losses = {
+        "rpn_object": Loss(sigmoid_sum(objectness, anchored.is_object), anchors),
+        "rpn_box": Loss(smooth_l1_sum(shifts, anchored.wanted), anchors),
+        "foreground": Loss(sigmoid_sum(foreground, drawn.is_object), regions),
+        "class": Loss(softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions),
+        "box": Loss(
+            smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights), _count(len(objects), x)
+        ),
+    }
+    if "labels" in batches:
+        losses["image"] = _image_loss(model, batches["labels"], multi=multi, weight=image_weight)
+    return losses
+
+
+def _image_loss(
+    model: Detector | PooledClassifier, photos: Batch, *, multi: str, weight: float
+) -> Loss:
+    """Return the loss of each photo's classes, averaged over the levels it is pooled from."""
+    logits_NLF = model.image_logits(photos)
+    n, levels, classes = logits_NLF.shape
+    per_image = photos.present_offsets[1:] - photos.present_offsets[:-1]
+    owners = torch.repeat_interleave(torch.arange(n), per_image)
+    targets = soft_targets(photos.present, owners, rows=n, classes=classes)
+    labelled = (targets.sum(1) > 0).to(logits_NLF.device)
+    targets = targets.to(logits_NLF)[:, None].expand(n, levels, classes)
+    pairs = logits_NLF[labelled].flatten(0, 1), targets[labelled].flatten(0, 1)
+    total = MULTI[multi](*pairs)
+    return Loss(total / levels, labelled.sum().to(logits_NLF.dtype), weight)
+
+
+def _sigmoid(logits: Tensor, targets: Tensor) -> Tensor:
+    return sigmoid_sum(logits, (targets > 0).to(logits.dtype))
+
+
+def _count(n: int, like: Tensor) -> Tensor:
+    return torch.tensor(n, dtype=like.dtype, device=like.device)
+
+
+MULTI: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "soft": soft_softmax_sum,
+    "sigmoid": _sigmoid,
+}
+
+
+def _for_classify(stage: Stage1) -> Objective:
+    return partial(classify, multi=stage.multi)
+
+
+def _for_joint(stage: Stage2) -> Objective:
+    return partial(joint, image_weight=stage.image_weight, multi=stage.multi)
+
+
+OBJECTIVES: dict[str, Callable[[Any], Objective]] = {
+    "classify": _for_classify,
+    "joint": _for_joint,
+}
+
+
+def idle_parts(
+    model: Detector | PooledClassifier, objective: str, *, photos: bool
+) -> list[nn.Module]:
+    """List the modules that an objective gives no gradient, which are therefore not trained.
+
+    Args:
+        model: what is trained.
+        objective: a name of OBJECTIVES.
+        photos: whether its steps hold photos with labels.
+    """
+    if isinstance(model, PooledClassifier):
+        d = model.detector
+        return [d.pyramid, d.proposals, d.region_head, d.scores, d.refine]
+    if objective == "classify":
+        own = (model.proposals, model.scores.foreground, model.scores.boxed, model.refine)
+        return [*own, *model.pyramid.proposals_only]
+    return [] if photos else [model.scores.labelled]

@@ -1,0 +1,1 @@
+"""Which steps, in which order: settings, graph, nodes, recipes, runs and the command line."""

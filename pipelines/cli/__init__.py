@@ -1,0 +1,1 @@
+"""The command `vocabox`: arguments in; lines and an exit code out. No work is done here."""

@@ -1,0 +1,25 @@
+"""`vocabox check CONFIG`: every problem at once; nothing is started, nothing is written."""
+
+import click
+
+from pipelines.cli import given
+from pipelines.cli.json_lines import write_event
+
+
+@click.command(epilog="\b\nExample:\n  vocabox check configs/first_run.yaml")
+@given.config_argument
+@given.settings_argument
+@given.json_option
+def check(*, config: str, settings: tuple[str, ...], as_json: bool) -> int:
+    """Say every problem of CONFIG and of its files.
+
+    Exit code 0: it can be run. 2: it cannot, and all the reasons were said.
+    """
+    loaded = given.load_config(config, settings)
+    if as_json:
+        write_event({"event": "finished", "problems": 0})
+    else:
+        count = len(tuple(loaded.graph.every()))
+        click.echo(f"{config}: no problems; recipe {loaded.recipe}, {count} nodes.")
+        click.echo(f"Run it: vocabox run {config}")
+    return 0

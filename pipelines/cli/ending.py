@@ -1,0 +1,87 @@
+"""The end of a run: the table of metrics, where model and report are, and what to do next."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import click
+
+from pipelines.cli.progress import duration
+from pipelines.settings.problems import visible
+
+
+class Ended(Protocol):
+    """How a run ended, as the driver says it."""
+
+    status: str  # done | failed | interrupted
+    code: int
+    run: str
+    nodes: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, float | None]
+    model: Any
+    report: Any
+    tracking: str | None
+    unsent: int
+    reason: str | None
+
+
+def finished_event(ended: Ended) -> dict[str, Any]:
+    """Return the last line of a run for a program."""
+    names = ("run", "status", "code", "nodes", "metrics", "model", "report", "tracking", "unsent")
+    made: dict[str, Any] = {"event": "finished"} | {name: getattr(ended, name) for name in names}
+    return made | ({"reason": ended.reason} if ended.reason else {})
+
+
+def say_ending(ended: Ended, *, again: str, store: str) -> None:
+    """Write the ending for people: stdout where it went well, else why and how to go on."""
+    for line in ending(ended, again=again, store=store):
+        click.echo(line, err=ended.status != "done")
+
+
+def ending(ended: Ended, *, again: str, store: str) -> list[str]:
+    """Return the lines of the ending.
+
+    Args:
+        ended: what the driver returned.
+        again: the command line that goes on with this run.
+        store: the store as the user named it, for the next commands.
+    """
+    if ended.status != "done":
+        reason = visible(ended.reason or "no reason was given")
+        return [f"{ended.run}: {ended.status}. {reason}", f"Go on with: {again}"]
+    counts: dict[str, int] = {}
+    for node in ended.nodes.values():
+        counts[str(node["state"])] = counts.get(str(node["state"]), 0) + 1
+    seconds = sum(n.get("seconds") or 0.0 for n in ended.nodes.values() if n["state"] == "done")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    lines = ["", f"{ended.run}: done; {states}; {duration(seconds)} of work."]
+    if ended.metrics:
+        lines += ["", *_metrics(ended.metrics)]
+    places = (("model", ended.model), ("report", ended.report), ("tracking", ended.tracking))
+    lines += ["", *(f"{name:<9} {place}" for name, place in places if place)]
+    if ended.unsent:
+        lines.append(f"{ended.unsent} events are not sent yet; the next run sends them.")
+    return [*lines, "", *_next(ended, store)]
+
+
+def _metrics(metrics: Mapping[str, float | None]) -> list[str]:
+    width = max(len(name) for name in metrics)
+    return [f"  {name:<{width}}  {_number(value):>8}" for name, value in sorted(metrics.items())]
+
+
+def _number(value: float | None) -> str:
+    if value is None or value != value:  # noqa: PLR0124  NaN: a mean over nothing
+        return "-"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _next(ended: Ended, store: str) -> list[str]:
+    place = "" if store == ".vocabox" else f" --store {store}"
+    lines = ["Next:"]
+    if ended.model:
+        lines.append(
+            f"  vocabox predict {ended.run}{place} PICTURES --out detections.json --draw pictures"
+        )
+    if ended.tracking and str(ended.tracking).startswith("sqlite"):
+        lines.append(f"  mlflow ui --backend-store-uri {ended.tracking}")
+    lines.append("  vocabox run configs/own_data.yaml   after putting your files in it")
+    return lines

@@ -1,0 +1,166 @@
+"""What a command was given, looked at before anything starts: each check returns its problems."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.work import WORK
+from pipelines.settings.problems import Problem, SettingsError
+
+STORE = ".vocabox"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+config_argument = click.argument("config", metavar="CONFIG")
+settings_argument = click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+store_option = click.option(
+    "--store", default=STORE, show_default=True, metavar="URI", help="Where results and runs are."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON objects on stdout, one a line."
+)
+
+
+def cut_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --until, --from, --only and --force to a command."""
+    for name, word, text in (
+        ("--force", "force", "Run this node again although its result is there."),
+        ("--only", "only", "Run this node alone; what it needs must be there."),
+        ("--from", "start", "Run this node again, and all that use it."),
+        ("--until", "until", "Stop after this node."),
+    ):
+        command = click.option(name, word, multiple=True, metavar="NODE", help=text)(command)
+    return command
+
+
+def load_config(config: str, settings: Sequence[str], found: Sequence[Problem] = ()) -> Any:
+    """Return what the config says, or raise its problems together with those found before."""
+    try:
+        loaded = WORK["load"](Path(config), tuple(settings))
+    except SettingsError as error:
+        raise SettingsError([*found, *error.problems], file=config) from error
+    wrong = [Problem.told(str(problem)) for problem in WORK["check"](loaded)]
+    if found or wrong:
+        raise SettingsError([*found, *wrong], file=config if wrong else "")
+    return loaded
+
+
+def check_store(where: str) -> list[Problem]:
+    """Say why a store cannot be used; nothing is written."""
+    from cluster.storage import StoreError, open_store
+
+    try:
+        root = open_store(where, mode="read").root.absolute()
+    except StoreError as error:
+        return [Problem.told(str(error))]
+    there = next(place for place in (root, *root.parents) if place.exists())
+    if not there.is_dir():
+        do = "Name another place."
+        return [Problem(where="--store", what="a file is in the way", got=str(there), do=do)]
+    if not os.access(there, os.W_OK):
+        do = "Name a place you may write to."
+        return [Problem(where="--store", what="not writable", got=str(there), do=do)]
+    return []
+
+
+def check_address(address: str) -> list[Problem]:
+    """Say why an address cannot be one; nothing is tried."""
+    from cluster.session import AddressError, parse_address
+
+    try:
+        parse_address(address)
+    except AddressError as error:
+        return [Problem.told(f"--{error}")]
+    return []
+
+
+def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
+    """Return the cuts of a command, or raise: a name is no node, or they contradict."""
+    from pipelines.graph.cuts import Cuts, scope
+
+    cuts = Cuts(**{name: tuple(how[name]) for name in ("until", "start", "only", "force")})
+    with refusals():
+        scope(graph, cuts)
+    return cuts
+
+
+@contextlib.contextmanager
+def refusals() -> Generator[None]:
+    """Turn what the rooms below refuse, before anything starts, into problems of the user's."""
+    from cluster.session import AddressError
+    from cluster.storage import StoreError
+    from pipelines.graph.checks import GraphError
+    from pipelines.graph.cuts import CutError
+    from pipelines.graph.outside import OutsideError
+
+    try:
+        yield
+    except (AddressError, CutError, GraphError, OutsideError, StoreError) as error:
+        raise SettingsError(map(Problem.told, str(error).splitlines())) from error
+
+
+def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
+    """Say why a file cannot be written: a folder, no parent, or (keep) it is there already."""
+    got = str(path.absolute())
+    if path.is_dir():
+        do = "Name a file in it."
+        return [Problem(where=option, what="expected a file", got=f"the folder {got}", do=do)]
+    if not path.absolute().parent.is_dir():
+        do = f"Make it: mkdir -p {path.absolute().parent}"
+        return [Problem(where=option, what="its folder is not there", got=got, do=do)]
+    if keep and path.exists():
+        return [Problem(where=option, what="is there already, and is kept", got=got, do=keep)]
+    if not os.access(path.absolute().parent, os.W_OK):
+        do = "Name a place you may write to."
+        return [Problem(where=option, what="not writable", got=got, do=do)]
+    return []
+
+
+def find_model(model: str, *, store: str) -> tuple[Path, list[Problem]]:
+    """Return the directory of a model: a path, or the name of a run in the store."""
+    tried = [Path(model), Path(model) / "model", Path(store) / "runs" / model / "model"]
+    for place in tried:
+        if (place / "model.json").is_file():
+            return place, []
+    runs = Path(store) / "runs"
+    names = sorted(p.name for p in runs.glob("*") if p.is_dir()) if runs.is_dir() else []
+    what = "no model here (a directory with model.json)"
+    got = ", ".join(str(place.absolute()) for place in (tried[0], tried[2]))
+    do = f"Runs in the store: {', '.join(names[-10:])}." if names else "Make one: vocabox run."
+    return tried[0], [Problem(where="MODEL", what=what, got=got, do=do)]
+
+
+def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
+    """Return the picture files that files, folders and patterns name, in order, none twice."""
+    found: dict[Path, None] = {}
+    problems: list[Problem] = []
+    for name in names:
+        place = Path(name)
+        if place.is_dir():
+            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES)
+            what, do = "a folder without a picture", f"Pictures end in {', '.join(PICTURES)}."
+        elif place.is_file():
+            inside, what, do = [place], "", ""
+        elif any(mark in name for mark in "*?["):
+            root = Path(place.anchor) if place.is_absolute() else Path()
+            pattern = str(place.relative_to(place.anchor) if place.is_absolute() else place)
+            inside = sorted(p for p in root.glob(pattern) if p.is_file())
+            what, do = "a pattern that matches no file", "Check the path."
+        else:
+            inside, what, do = [], "no such file or folder", "Check the path."
+        if not inside:
+            got = str(place.absolute())
+            problems.append(Problem(where="IMAGES", what=what, got=got, do=do))
+        found |= dict.fromkeys(p for p in inside if not p.name.startswith("."))
+    return list(found), problems
+
+
+def command_line() -> str:
+    """Return the command line as it was given, to be shown again."""
+    import shlex
+
+    return shlex.join(["vocabox", *sys.argv[1:]])

@@ -1,0 +1,91 @@
+"""What the commands have done for them, one row each; imported only when it is called."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def load(config: Path, overrides: tuple[str, ...]) -> Any:
+    """Return recipe, settings and graph of a config, or raise with every problem."""
+    from pipelines.runs.loading import load as work
+
+    return work(config, overrides)
+
+
+def run(loaded: Any, **how: Any) -> Any:
+    """Run a loaded config to its end."""
+    from pipelines.runs.drive import drive
+
+    return drive(loaded, **how)
+
+
+def check(loaded: Any) -> list[Any]:
+    """Return what is wrong with the graph of a loaded config."""
+    from pipelines.graph.checks import check as work
+
+    return work(loaded.graph)
+
+
+def plan(loaded: Any, *, store: str, cuts: Any, form: str) -> str:
+    """Return what would run and why, in one of the forms of `pipelines.graph.show`."""
+    from cluster.storage import open_store
+    from pipelines.graph.plan import plan as work
+    from pipelines.graph.show import FORMATS
+
+    return FORMATS[form](work(loaded.graph, open_store(store, mode="read"), cuts))
+
+
+def predict(model: Path, **how: Any) -> Any:
+    """Find boxes in pictures with a model of an earlier run."""
+    from pipelines.nodes.predict import predict as work
+
+    return work(model, **how)
+
+
+def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
+    """Draw samples of packed shards on one sheet; return how many."""
+    from components.data.contact_sheet import of_shards, write_contact_sheet
+
+    return write_contact_sheet(of_shards(shards, count=count), out=out)
+
+
+def sheet_of_config(loaded: Any, *, out: Path, count: int) -> int:
+    """Draw samples of each source of a config on one sheet; return how many."""
+    from components.data.contact_sheet import of_drawn, of_labelled, write_contact_sheet
+    from components.data.readers import SOURCES
+
+    def samples() -> Iterator[Any]:
+        for source in _sources(loaded.cfg.sources):
+            if source.kind == "drawn":
+                yield from of_drawn(loaded.cfg.draw, part=source.part, count=count)
+            else:
+                root = loaded.file.resolve().parent
+                files = {role: root / place for role, place in source.files.items()}
+                yield from of_labelled(SOURCES[source.kind](source.reader, files), count=count)
+
+    return write_contact_sheet(samples(), out=out)
+
+
+def _sources(value: Any) -> Iterator[Any]:
+    """Yield the sources inside settings, each once, in the order they are written."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _sources(item)
+    elif dataclasses.is_dataclass(value):
+        inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if "kind" in inner:
+            yield value
+        else:
+            yield from _sources(tuple(inner.values()))
+
+
+WORK: dict[str, Callable[..., Any]] = {
+    "load": load,
+    "check": check,
+    "run": run,
+    "plan": plan,
+    "predict": predict,
+    "sheet_of_shards": sheet_of_shards,
+    "sheet_of_config": sheet_of_config,
+}

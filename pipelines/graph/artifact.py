@@ -1,0 +1,26 @@
+"""What a node makes: a directory, its kind, and the files that must be in it."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactKind:
+    """A kind of directory on the edges of a graph."""
+
+    name: str
+    version: int = 1  # of the files' format; keyed, so that a reader never meets old bytes
+    needs: tuple[str, ...] = ()  # relative names, or patterns of which at least one file must match
+
+
+FILES = ArtifactKind(name="files")
+SHARDS = ArtifactKind(name="shards", needs=("record.json", "index.parquet", "vocabulary.json"))
+WEIGHTS = ArtifactKind(name="weights", needs=("model.safetensors", "model.json", "vocabulary.json"))
+DETECTIONS = ArtifactKind(name="detections", needs=("*.parquet",))
+REPORT = ArtifactKind(name="report", needs=("*",))
+KINDS = {kind.name: kind for kind in (FILES, SHARDS, WEIGHTS, DETECTIONS, REPORT)}
+
+
+def missing(kind: ArtifactKind, names: tuple[str, ...]) -> list[str]:
+    """List what an artifact of this kind needs and these relative file names do not give."""
+    return [want for want in kind.needs if not any(fnmatchcase(name, want) for name in names)]

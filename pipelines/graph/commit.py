@@ -1,0 +1,259 @@
+"""What a worker runs: the body of a node in a fresh folder, then its record, created last.
+
+An artifact is absent or whole: the manifest is created only after all files are written, hashed
+and flushed, and the first writer of a key wins.
+"""
+
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
+from pipelines.graph.artifact import ArtifactKind, missing
+from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
+from pipelines.graph.key import SCHEMA, label
+from pipelines.graph.node import RunOn, Task
+from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
+from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
+from pipelines.graph.same_code import check_same
+from pipelines.graph.saying import Saying
+
+FEW = 8  # files; threads cost more than they save
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """All that a worker needs; every field can be pickled."""
+
+    store: str
+    key: str
+    node: str
+    recipe: str
+    run: str
+    fn: Callable[[Task], Mapping[str, object] | None]
+    cfg: Any
+    parts: Mapping[str, Callable[..., Any]]
+    makes: ArtifactKind
+    run_on: RunOn
+    inputs: Mapping[str, "Place"]
+    identities: Mapping[str, Any]  # inputs as the manifest holds them
+    settings: Any  # plain
+    code: Mapping[str, str]
+    code_digest: str
+    sources: Mapping[str, str]
+    git: Mapping[str, Any] | None
+    forced: Literal["no", "yes"] = "no"
+    reporter: Callable[[dict[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where an input lies: an artifact, some files of one, or a user's files with their stamps."""
+
+    key: str | None = None
+    files: Mapping[str, str] | None = None  # role -> relative to the artifact, or absolute
+    stamps: Mapping[str, str] | None = None  # role -> stamp of a user's file or folder
+
+
+def execute(payload: dict[str, Any]) -> dict[str, Any]:
+    """Run one node and commit its artifact; a result that is there already is returned as is.
+
+    Args:
+        payload: the fields of `Call`.
+
+    Returns:
+        key, digest and attempt of the artifact that counts, seconds and notes of its body,
+        `found` (it was there), `differs` (another writer won with other bytes).
+    """
+    call = Call(**payload)
+    check_same(
+        call.fn,
+        cfg=call.cfg,
+        parts=call.parts,
+        digest=call.code_digest,
+        sources=call.sources,
+    )
+    store = open_store(call.store)
+    present = read_record(store, call.key) if call.forced == "no" else None
+    if present and not first_look(store, present, check="sizes"):
+        return _answer(present, found=True, differs=False)
+    attempt = uuid.uuid4().hex
+    out = store.new_folder(f"{home(call.key)}/{attempt}")
+    try:
+        body = _run(call, store, attempt, out)
+        winner = _publish(store, body, call.forced)
+    except BaseException:
+        _drop(store, call.key, attempt, out)
+        raise
+    if winner.body["attempt"] != attempt:
+        shutil.rmtree(out, ignore_errors=True)
+    store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
+    shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
+    differs = winner.digest != Record(body).digest
+    return _answer(winner, found=False, differs=differs)
+
+
+def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, Any]:
+    """Run the body and return the manifest to publish."""
+    inputs = {name: _open(store, place, name) for name, place in call.inputs.items()}
+    scratch = store.path(f"work/{call.key}")
+    scratch.mkdir(parents=True, exist_ok=True)
+    started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
+    task = Task(
+        cfg=call.cfg,
+        inputs=inputs,
+        parts=call.parts,
+        out=out,
+        scratch=scratch,
+        run_on=call.run_on,
+        say=Saying(call.reporter),
+    )
+    notes = call.fn(task)
+    seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
+    _check_unchanged(call)
+    files = seal(out)
+    if lost := missing(call.makes, tuple(files)):
+        listed = ", ".join(list(files)[:5]) or "an empty folder"
+        raise ValueError(
+            f"{call.node}: must make {', '.join(lost)} (kind {call.makes.name}); got {listed}. "
+            "Write them to task.out."
+        )
+    return {
+        "format": SCHEMA,
+        "key": call.key,
+        "node": call.node,
+        "recipe": call.recipe,
+        "fn": label(call.fn),
+        "code": dict(call.code),
+        "settings": call.settings,
+        "parts": {name: label(part) for name, part in call.parts.items()},
+        "inputs": dict(call.identities),
+        "makes": [call.makes.name, call.makes.version],
+        "files": {name: list(entry) for name, entry in files.items()},
+        "run": call.run,
+        "attempt": attempt,
+        "host": socket.gethostname(),
+        "started": started,
+        "seconds": round(seconds, 6),
+        "cpu_s": round(spent, 6),
+        "rss_max": most_memory(),
+        "notes": plain_notes(notes or {}),
+        "versions": versions(),
+        "git": dict(call.git) if call.git else None,
+    }
+
+
+def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:
+    """Remove a half attempt, unless the record was created before the fault."""
+    with suppress(StorageError):
+        present = read_record(store, key)
+        if present is None or present.body["attempt"] != attempt:
+            shutil.rmtree(out, ignore_errors=True)
+
+
+def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
+    """Create the manifest, the commit point; return the one that counts."""
+    name = f"{home(body['key'])}/manifest.json"
+    own = Record(body)
+    for _ in range(8):
+        present = read_record(store, body["key"])
+        if present is None:
+            if store.exists(name):
+                store.set_aside(name)  # torn by a power cut
+        elif forced == "no" or present.body["attempt"] == body["attempt"]:
+            return present
+        elif present.digest == own.digest and not first_look(store, present, check="sizes"):
+            return present  # the same bytes again
+        else:
+            store.delete(name)
+        if store.put_new(name, sealed(body)):
+            return own
+    raise DamagedError(
+        f"{name}: is there and cannot be read; got 8 failed tries. Look at the store."
+    )
+
+
+def seal(out: Path) -> dict[str, tuple[int, str]]:
+    """Hash and flush all files below a folder; return name -> (bytes, sha256), sorted.
+
+    Raises:
+        ValueError: something is neither a file nor a folder.
+    """
+    names: list[str] = []
+    folders = [out]
+    for folder, below, files in os.walk(out):
+        for name in (*below, *files):
+            path = Path(folder) / name
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise ValueError(
+                    f"{path.relative_to(out)}: an artifact holds files and folders; "
+                    "got a link or device. Copy the bytes."
+                )
+        folders += [Path(folder) / name for name in below]
+        names += [str((Path(folder) / name).relative_to(out)) for name in files]
+    names.sort()
+    if len(names) <= FEW:
+        entries = [_seal_file(out / name) for name in names]
+    else:
+        with ThreadPoolExecutor(THREADS) as pool:
+            entries = list(pool.map(lambda name: _seal_file(out / name), names))
+    for folder in reversed(folders):
+        sync_folder(folder)
+    sync_folder(out.parent)
+    return dict(zip(names, entries, strict=True))
+
+
+def _seal_file(path: Path) -> tuple[int, str]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        return os.fstat(handle).st_size, file_digest(path)
+    finally:
+        os.close(handle)
+
+
+def _open(store: LocalStore, place: Place, name: str) -> Path | dict[str, Path]:
+    """Return where an input lies; the first read in a process checks that it is whole."""
+    if place.key is None:
+        return {role: Path(path) for role, path in (place.files or {}).items()}
+    record = read_record(store, place.key)
+    if record is None:
+        raise DamagedError(f"input {name}: its record is gone; got {place.key[:12]}. Run again.")
+    if found := first_look(store, record, check="small"):
+        raise set_aside(store, record, found)
+    root = record.place(store)
+    if place.files is None:
+        return root
+    return {role: root / relative for role, relative in place.files.items()}
+
+
+def _check_unchanged(call: Call) -> None:
+    """Refuse a result made of a user's files that somebody wrote to meanwhile."""
+    for name, place in call.inputs.items():
+        for role, stamp in (place.stamps or {}).items():
+            path = Path((place.files or {})[role])
+            if not path.exists() or stamp_of(path) != stamp:
+                raise OutsideError(
+                    f"{name}.{role}: was changed while it was read; got {path}. "
+                    "Leave it alone and run again."
+                )
+
+
+def _answer(record: Record, *, found: bool, differs: bool) -> dict[str, Any]:
+    return {
+        "key": record.key,
+        "digest": record.digest,
+        "attempt": record.body["attempt"],
+        "seconds": record.seconds,
+        "notes": record.body["notes"],
+        "found": found,
+        "differs": differs,
+    }

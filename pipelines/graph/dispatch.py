@@ -1,0 +1,70 @@
+"""From a node to what the schedule sees, and to the payload a worker gets."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from cluster.failures import Failure
+from cluster.storage import LocalStore
+from pipelines.graph.checks import need_of, room
+from pipelines.graph.circumstances import git_state
+from pipelines.graph.commit import Call
+from pipelines.graph.key import label
+from pipelines.graph.lookup import Identified, Lookup
+from pipelines.graph.node import Node, upstream
+from pipelines.graph.reasons import past
+from pipelines.graph.record import inputs_named
+from pipelines.graph.schedule import Job, Need
+
+
+def payload_of(
+    known: Identified,
+    *,
+    lookup: Lookup,
+    recipe: str,
+    run: str,
+    forced: Literal["no", "yes"],
+    reporter: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Return the fields of a `Call`; all of them can be pickled."""
+    node = known.node
+    call = Call(
+        store=str(lookup.store.root),
+        key=known.key,
+        node=node.name,
+        recipe=recipe,
+        run=run,
+        fn=node.fn,
+        cfg=node.cfg,
+        parts=dict(node.parts),
+        makes=node.makes,
+        run_on=node.run_on,
+        inputs=dict(known.places),
+        identities=inputs_named(known.inputs),
+        settings=known.settings,
+        code=dict(known.closure),
+        code_digest=known.code,
+        sources=lookup.sources(known),
+        git=git_state(),
+        forced=forced,
+        reporter=reporter,
+    )
+    return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
+
+
+def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
+    """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
+    cpus, gpus = need_of(node)
+    took = past(store, recipe=recipe, node=node.name).seconds(label(node.fn))
+    return Job(
+        name=node.name,
+        after=tuple(above.name for above in upstream(node)),
+        need=Need(cpus, gpus, gang=node.run_on.workers > 0),
+        weight=took or 1.0,
+    )
+
+
+def too_large(node: Node, capacity: Mapping[str, float]) -> Failure:
+    """Return the failure of a node that the cluster, grown small, can never run."""
+    text = "\n".join(str(problem) for problem in room(node, capacity))
+    return Failure("lost", node.name, text or f"{node.name}: the cluster became too small for it.")

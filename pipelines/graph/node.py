@@ -1,0 +1,129 @@
+"""The nouns of a graph: a call to make, what goes in, and where it runs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from pipelines.graph.artifact import ArtifactKind
+
+Say = Callable[..., None]  # say(done, total, text="", **metrics): progress and numbers of a body
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOn:
+    """Where a node runs: never part of its identity. Workers make it a gang, started whole."""
+
+    workers: int = 0
+    cpus: float = 1.0  # of an ordinary node
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    retries: int = 2  # after a lost machine or worker; an error of the code is not retried
+    local: bool = False  # workers are child processes of one task, without Ray Train
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outside:
+    """A user's files or folders. Their content is their identity; their place is not."""
+
+    name: str
+    files: Mapping[str, str]  # role -> absolute path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One call: a module-level function, its settings, its inputs, and what it makes.
+
+    The function gets a `Task`, fills `task.out`, and may return notes: small JSON values that
+    are kept in the record (counts, metrics). Parts are functions or classes chosen by a recipe.
+    """
+
+    name: str
+    fn: "Callable[[Task], Mapping[str, object] | None]"
+    cfg: Any  # a frozen dataclass
+    makes: ArtifactKind
+    inputs: "Mapping[str, Node | View | Outside]" = field(
+        default_factory=lambda: cast("dict[str, Node | View | Outside]", {})
+    )
+    parts: Mapping[str, Callable[..., Any]] = field(
+        default_factory=lambda: cast("dict[str, Callable[..., Any]]", {})
+    )
+    takes: Mapping[str, ArtifactKind] = field(
+        default_factory=lambda: cast("dict[str, ArtifactKind]", {})
+    )  # optional: the kind each input must have; `check` compares
+    run_on: RunOn = field(default_factory=RunOn)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """Some files or folders of another node's artifact; only their bytes are identity."""
+
+    node: Node
+    files: Mapping[str, str]  # role -> name relative to the artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a node's function gets."""
+
+    cfg: Any
+    inputs: Mapping[str, Path | Mapping[str, Path]]  # a View or an Outside is role -> path
+    parts: Mapping[str, Callable[..., Any]]
+    out: Path  # an empty directory to fill
+    scratch: Path  # survives a failed attempt of the same key; for checkpoints
+    run_on: RunOn
+    say: Say
+
+    def path(self, name: str) -> Path:
+        """Return the directory of an input that is a whole artifact."""
+        place = self.inputs[name]
+        if not isinstance(place, Path):
+            raise TypeError(f"input {name}: a view of files; got a path asked for. Use files().")
+        return place
+
+    def files(self, name: str) -> Mapping[str, Path]:
+        """Return role -> path of an input that is a view or a user's files."""
+        place = self.inputs[name]
+        if isinstance(place, Path):
+            raise TypeError(f"input {name}: a whole artifact; got files asked for. Use path().")
+        return place
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Graph:
+    """Nodes in any order; their inputs are reached from them."""
+
+    nodes: tuple[Node, ...]
+    recipe: str
+
+    def every(self) -> tuple[Node, ...]:
+        """Return all nodes, inputs before users, each once; a cycle is left for the checks."""
+        seen: set[int] = set()
+        order: list[Node] = []
+        for root in self.nodes:
+            stack: list[tuple[Node, Iterator[Node]]] = []
+            if id(root) not in seen:
+                seen.add(id(root))
+                stack.append((root, iter(upstream(root))))
+            while stack:
+                node, rest = stack[-1]
+                for below in rest:
+                    if id(below) not in seen:
+                        seen.add(id(below))
+                        stack.append((below, iter(upstream(below))))
+                        break
+                else:
+                    order.append(node)
+                    stack.pop()
+        return tuple(order)
+
+
+def upstream(node: Node) -> tuple[Node, ...]:
+    """Return the nodes that a node reads from, each once, in the order of its inputs."""
+    found: dict[int, Node] = {}
+    for source in node.inputs.values():
+        if isinstance(source, Node):
+            found[id(source)] = source
+        elif isinstance(source, View):
+            found[id(source.node)] = source.node
+    return tuple(found.values())

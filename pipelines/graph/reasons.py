@@ -1,0 +1,172 @@
+"""Why a node runs: what differs from the last result of that name, in words."""
+
+import difflib
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cluster.storage import LocalStore, StorageError
+from pipelines.graph.closure import Code, changes
+from pipelines.graph.key import label, sha256
+from pipelines.graph.lookup import Identified
+from pipelines.graph.record import Record, read_record
+
+DIFF_LINES = 12  # shown of one definition
+LATEST = 5  # records that an estimate is the median of
+TOO_LONG = 60  # characters of a value
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, and the lines of code that show it."""
+
+    text: str
+    diff: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The records that a node's name has had in a recipe, newest first."""
+
+    records: tuple[Record, ...]
+
+    def seconds(self, fn: str) -> float | None:
+        """Return the median time of the last bodies with the same function, if any."""
+        took = [r.seconds for r in self.records if r.body["fn"] == fn][:LATEST]
+        return statistics.median(took) if took else None
+
+
+def past(store: LocalStore, *, recipe: str, node: str) -> Past:
+    """Read the records under names/<recipe>/<node>."""
+    found = [read_record(store, key) for key in store.list(f"names/{recipe}/{node}")]
+    records = [record for record in found if record is not None]
+    return Past(tuple(sorted(records, key=lambda r: -r.body["started"])))
+
+
+def why(known: Identified, before: Past, *, store: LocalStore, code: Code) -> tuple[Reason, ...]:
+    """Compare a node with its latest record: code, settings, parts, inputs; all differences."""
+    if known.damage:
+        return (Reason(f"result damaged: {known.damage[0]}"),)
+    if not before.records:
+        return (Reason("never run under this name"),)
+    old = before.records[0].body
+    out = [
+        *_code(old["code"], known.closure, store=store, code=code),
+        *_settings(old["settings"], known.settings),
+        *_parts(old, known),
+        *_inputs(old["inputs"], known),
+    ]
+    if old["fn"] != label(known.node.fn):
+        out.insert(0, Reason(f"code: {old['fn']} -> {label(known.node.fn)}"))
+    if old["makes"] != [known.node.makes.name, known.node.makes.version]:
+        out.append(Reason("makes: another kind of artifact, or a newer format of it"))
+    return tuple(out) or (Reason("result collected, or recorded by another version"),)
+
+
+def keep_texts(store: LocalStore, closure: Mapping[str, str], *, code: Code) -> None:
+    """Write the text of each definition under code/, so that a later run can show what changed."""
+    for digest in closure.values():
+        text = code.texts.get(digest)
+        if text is not None and not store.exists(_place(digest)):
+            store.put_new(_place(digest), text.encode(), sync="fast")
+
+
+def _place(digest: str) -> str:
+    return f"code/{digest[:2]}/{digest}"
+
+
+def _code(
+    old: Mapping[str, str], new: Mapping[str, str], *, store: LocalStore, code: Code
+) -> Iterable[Reason]:
+    for name, how in changes(old, new):
+        if how != "changed":
+            yield Reason(f"code: {name} ({how})")
+            continue
+        before, after = _text(old[name], store=store, code=code), code.texts.get(new[name])
+        if before is None or after is None:
+            yield Reason(f"code: {name} (changed; the earlier text is not kept)")
+            continue
+        lines = [
+            line
+            for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0)
+            if line[:3] not in ("---", "+++") and line[:2] != "@@"
+        ]
+        less = sum(line.startswith("-") for line in lines)
+        more = len(lines) - less
+        plural = "line" if more == 1 else "lines"
+        cut = [*lines[:DIFF_LINES], *(["..."] if len(lines) > DIFF_LINES else [])]
+        yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut))
+
+
+def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
+    if digest in code.texts:
+        return code.texts[digest]
+    try:
+        data = store.read(_place(digest)) if len(digest) == 64 else None
+    except StorageError:
+        data = None
+    return data.decode() if data is not None and sha256(data) == digest else None
+
+
+def _settings(old: Any, new: Any) -> Iterable[Reason]:
+    before, after = dict(_flat(old, "")), dict(_flat(new, ""))
+    for name in dict.fromkeys([*after, *before]):
+        if name not in before:
+            yield Reason(f"settings: {name} added, {_short(after[name])}")
+        elif name not in after:
+            yield Reason(f"settings: {name} taken away, was {_short(before[name])}")
+        elif before[name] != after[name] or type(before[name]) is not type(after[name]):
+            yield Reason(f"settings: {name} {_short(before[name])} -> {_short(after[name])}")
+
+
+def _flat(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+    """Yield (dotted path, value) of nested settings; a list of plain values stays whole."""
+    if isinstance(value, dict):
+        for name, item in cast("dict[str, Any]", value).items():
+            yield from _flat(item, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(
+        isinstance(item, dict | list) for item in cast("list[Any]", value)
+    ):
+        for i, item in enumerate(cast("list[Any]", value)):
+            yield from _flat(item, f"{path}.{i}")
+    else:
+        yield path, value
+
+
+def _parts(old: Mapping[str, Any], known: Identified) -> Iterable[Reason]:
+    before: Mapping[str, str] = old["parts"]
+    after = {name: label(part) for name, part in known.node.parts.items()}
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield Reason(f"part {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}")
+
+
+def _inputs(old: Mapping[str, Any], known: Identified) -> Iterable[Reason]:
+    after = {name: digest for name, (digest, _) in known.inputs.items()}
+    for name in dict.fromkeys([*after, *old]):
+        if name not in old:
+            yield Reason(f"input {name}: new")
+        elif name not in after:
+            yield Reason(f"input {name}: taken away")
+        elif old[name][0] != after[name]:
+            yield Reason(f"input {name}: {_differs(old[name][0], after[name])}")
+
+
+def _differs(old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        pairs = cast("dict[str, str]", old), cast("dict[str, str]", new)
+        roles = [r for r in {**pairs[0], **pairs[1]} if pairs[0].get(r) != pairs[1].get(r)]
+        return "; ".join(
+            f"{r} {_digest(pairs[0].get(r))} -> {_digest(pairs[1].get(r))}" for r in roles
+        )
+    return f"{_digest(old)} -> {_digest(new)}"
+
+
+def _digest(value: Any) -> str:
+    return f"{value[:4]}.." if isinstance(value, str) else "none" if value is None else "files"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= TOO_LONG else f"{text[: TOO_LONG - 4]} ..."

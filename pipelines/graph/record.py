@@ -1,0 +1,146 @@
+"""The record of a finished node: its manifest, its files, and whether they are still whole."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cluster.storage import DamagedError, LocalStore
+from pipelines.graph.key import SCHEMA, Identity, canonical, sha256
+from pipelines.graph.outside import file_digest, files_digest
+
+SMALL = 1 << 20  # bytes: files up to this are hashed on first read, larger ones are only measured
+
+_whole: set[tuple[str, str, str]] = set()  # store, key, how: checked in this process
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One manifest. `body` is what stands in it, without its own digest."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Return the key of the node."""
+        return self.body["key"]
+
+    @property
+    def files(self) -> dict[str, tuple[int, str]]:
+        """Return name -> (bytes, sha256)."""
+        return {name: (size, digest) for name, (size, digest) in self.body["files"].items()}
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the artifact: names, sizes and bytes of its files."""
+        return files_digest([(n, s, d) for n, (s, d) in self.files.items()])
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the body took."""
+        return float(self.body["seconds"])
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        return sum(size for size, _ in self.files.values())
+
+    def place(self, store: LocalStore) -> Path:
+        """Return the folder of the artifact."""
+        return store.path(f"{home(self.key)}/{self.body['attempt']}")
+
+    def role(self, name: str, *, where: str) -> str:
+        """Return the digest of one file or folder of the artifact.
+
+        Raises:
+            DamagedError: the artifact has nothing of that name.
+        """
+        if name in self.files:
+            return files_digest([("", *self.files[name])])
+        below = f"{name.rstrip('/')}/"
+        inside = [(n[len(below) :], *e) for n, e in self.files.items() if n.startswith(below)]
+        if not inside:
+            first = ", ".join(list(self.files)[:5])
+            raise DamagedError(
+                f"{where}: the artifact of {self.body['node']} has no '{name}'; got {first} ... "
+                "Name a file or folder that the node makes."
+            )
+        return files_digest(inside)
+
+
+def home(key: str) -> str:
+    """Return the name of a key's folder in a store."""
+    return f"nodes/{key[:2]}/{key}"
+
+
+def sealed(body: Mapping[str, Any]) -> bytes:
+    """Return a manifest as bytes: the body and its own digest."""
+    return canonical({**body, "sha256": sha256(canonical(dict(body)))}).encode()
+
+
+def read_record(store: LocalStore, key: str) -> Record | None:
+    """Return the record of a key; absent, torn, or of another format is None."""
+    data = store.read(f"{home(key)}/manifest.json")
+    if data is None:
+        return None
+    try:
+        body = json.loads(data)
+        own = body.pop("sha256")
+        if own != sha256(canonical(body)) or body["format"] != SCHEMA or body["key"] != key:
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Record(body)
+
+
+def faults(
+    store: LocalStore, record: Record, *, check: Literal["sizes", "small", "all"]
+) -> list[str]:
+    """List what is wrong with the files of an artifact: missing, other size, other bytes."""
+    out: list[str] = []
+    place = record.place(store)
+    for name, (size, digest) in record.files.items():
+        path = place / name
+        try:
+            found = path.stat().st_size
+            if found != size:
+                out.append(f"{name} has {found} bytes, its record says {size}")
+            elif _is_read(size, check) and file_digest(path) != digest:
+                out.append(f"{name} has other bytes than its record says")
+        except FileNotFoundError:
+            out.append(f"{name} is missing")
+    return out
+
+
+def _is_read(size: int, check: str) -> bool:
+    return check == "all" or (check == "small" and size <= SMALL)
+
+
+def first_look(
+    store: LocalStore, record: Record, *, check: Literal["sizes", "small", "all"]
+) -> list[str]:
+    """Do as `faults`, once a process for each whole artifact."""
+    mark = (str(store.root), f"{record.key}/{record.body['attempt']}", check)
+    if mark in _whole:
+        return []
+    found = faults(store, record, check=check)
+    if not found:
+        _whole.add(mark)
+    return found
+
+
+def set_aside(store: LocalStore, record: Record, found: Iterable[str]) -> DamagedError:
+    """Move a damaged artifact to quarantine/ and return the error that says so."""
+    place = store.set_aside(f"{home(record.key)}/manifest.json")
+    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    listed = "; ".join(list(found)[:3])
+    return DamagedError(
+        f"{record.body['node']}: its artifact is damaged; got {listed}. "
+        f"It was moved to {files or place}. Run the same command again to make it anew."
+    )
+
+
+def inputs_named(identities: Mapping[str, tuple[Identity, str | None]]) -> dict[str, Any]:
+    """Return inputs as a manifest holds them: name -> [digest or digests, key of the maker]."""
+    return {name: [digest, key] for name, (digest, key) in identities.items()}

@@ -1,0 +1,159 @@
+"""One source file of ours: what makes each top-level name, and where its names come from."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Origin = tuple[str, str | None]  # module, and the attribute of it (None: the module itself)
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+@dataclass(slots=True)
+class Module:
+    """A parsed file: statements by the name they bind or touch, imports, effects of importing."""
+
+    name: str
+    path: Path
+    package: str  # what a relative import starts from
+    makes: dict[str, list[ast.stmt]] = field(default_factory=dict[str, list[ast.stmt]])
+    imports: dict[str, Origin] = field(default_factory=dict[str, Origin])
+    stars: list[str] = field(default_factory=list[str])  # from x import *
+    effects: list[ast.stmt] = field(default_factory=list[ast.stmt])  # bare calls
+    decorated: list[ast.stmt] = field(default_factory=list[ast.stmt])
+
+
+def parse(name: str, path: Path, *, is_package: bool) -> Module:
+    """Read one file; nothing is imported or run.
+
+    Raises:
+        SyntaxError: the file is not Python.
+    """
+    package = name if is_package else name.rpartition(".")[0]
+    module = Module(name=name, path=path, package=package)
+    tree = ast.parse(path.read_bytes(), str(path))
+    _sort(module, tree.body, module.makes, module.effects)
+    return module
+
+
+def text_of(statements: list[ast.stmt]) -> str:
+    """Return statements as text without comments, docstrings and layout."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, DOCUMENTED):
+                _undocument(node)
+    return "\n".join(ast.unparse(statement) for statement in statements)
+
+
+def bind(module: Module, node: ast.Import | ast.ImportFrom, into: dict[str, Origin]) -> None:
+    """Write down what an import statement binds."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            top = alias.name.split(".")[0]
+            into[alias.asname or top] = (alias.name if alias.asname else top, None)
+        return
+    source = _absolute(module, node)
+    for alias in node.names:
+        if alias.name == "*":
+            module.stars.append(source)
+        else:
+            into[alias.asname or alias.name] = (source, alias.name)
+
+
+def _absolute(module: Module, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    base = module.package.split(".")
+    base = base[: len(base) - (node.level - 1)]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _undocument(
+    node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef,
+) -> None:
+    body = node.body
+    first = body[0].value if body and isinstance(body[0], ast.Expr) else None
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        node.body = body[1:] or [ast.Pass()]
+
+
+def _sort(
+    module: Module,
+    body: list[ast.stmt],
+    makes: dict[str, list[ast.stmt]],
+    effects: list[ast.stmt],
+) -> None:
+    """File each statement of a module under the names it binds or touches."""
+    for statement in body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            bind(module, statement, module.imports)
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            makes.setdefault(statement.name, []).append(statement)
+            if statement.decorator_list:
+                module.decorated.append(statement)
+        elif isinstance(statement, ast.Expr):
+            if not isinstance(statement.value, ast.Constant):
+                effects.append(statement)
+        else:
+            for name in dict.fromkeys(_touched(module, statement)):
+                makes.setdefault(name, []).append(statement)
+            _sort_blocks(module, statement, makes, effects)
+    for statement in body:
+        for name in _walrus(statement):
+            makes.setdefault(name, []).append(statement)
+
+
+def _sort_blocks(
+    module: Module,
+    statement: ast.stmt,
+    makes: dict[str, list[ast.stmt]],
+    effects: list[ast.stmt],
+) -> None:
+    """What an if, for, with or try binds inside is made of the whole statement."""
+    inner: dict[str, list[ast.stmt]] = {}
+    calls: list[ast.stmt] = []
+    for block in BLOCKS:
+        for part in getattr(statement, block, []):
+            _sort(module, [part] if isinstance(part, ast.stmt) else part.body, inner, calls)
+    for name in inner:
+        if statement not in makes.setdefault(name, []):
+            makes[name].append(statement)
+    if calls:
+        effects.append(statement)
+
+
+def _touched(module: Module, statement: ast.stmt) -> Iterator[str]:
+    """Names that a simple statement binds, changes or deletes; of a loop, its variables."""
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign | ast.Delete):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign | ast.AugAssign | ast.For):
+        targets = [statement.target]
+    elif isinstance(statement, ast.With):
+        targets = [item.optional_vars for item in statement.items if item.optional_vars]
+    for target in targets:
+        yield from _names(target)
+    if isinstance(statement, ast.Match):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+                yield node.name
+
+
+def _names(target: ast.expr) -> Iterator[str]:
+    """Names in an assignment target: x, (x, y), x[0], x.a."""
+    if isinstance(target, ast.Name):
+        yield target.id
+    elif isinstance(target, ast.Tuple | ast.List):
+        for part in target.elts:
+            yield from _names(part)
+    elif isinstance(target, ast.Subscript | ast.Attribute | ast.Starred):
+        yield from _names(target.value)
+
+
+def _walrus(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.NamedExpr):
+            yield node.target.id

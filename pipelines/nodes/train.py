@@ -1,0 +1,83 @@
+"""Shards (+ Weights) -> Weights: the two stages of paper 5, each a gang of workers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.workers import run_group
+from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
+from pipelines.graph.node import Say, Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classify:
+    """Stage I: the network and how it is trained."""
+
+    backbone: Small | Resnet | Lite0
+    stage: Stage1
+
+    @property
+    def world(self) -> int:
+        """Return the number of workers, which is part of the result."""
+        return self.stage.world
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainJointly:
+    """Stage II: the network and how it is trained."""
+
+    backbone: Small | Resnet | Lite0
+    stage: Stage2
+
+    @property
+    def world(self) -> int:
+        """Return the number of workers, which is part of the result."""
+        return self.stage.world
+
+
+def classify(task: Task) -> dict[str, Any]:
+    """Train stage I on image labels; write its model."""
+    return _train(task, classify_worker, ("labels",))
+
+
+def train_jointly(task: Task) -> dict[str, Any]:
+    """Train stage II on boxes and image labels; write the detector."""
+    return _train(task, joint_worker, ("boxes", "labels", "start"))
+
+
+def classify_worker(
+    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
+) -> dict[str, Any]:
+    """Run one worker of stage I."""
+    from components.train.fit_worker import train_stage1
+
+    return train_stage1(arg, rank=rank, world=world, say=say, wrap=wrap)
+
+
+def joint_worker(
+    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
+) -> dict[str, Any]:
+    """Run one worker of stage II."""
+    from components.train.fit_worker import train_stage2
+
+    return train_stage2(arg, rank=rank, world=world, say=say, wrap=wrap)
+
+
+def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
+    places: dict[str, Path] = {n: task.path(n) for n in artifacts if n in task.inputs}
+    if "weights" in task.inputs:
+        places["weights"] = task.files("weights")["file"]
+    run_on, cfg = task.run_on, task.cfg
+    made = run_group(
+        worker,
+        {"out": task.out, "backbone": cfg.backbone, "stage": cfg.stage, **places},
+        workers=run_on.workers,
+        cpus_per_worker=run_on.cpus_per_worker,
+        gpus_per_worker=run_on.gpus_per_worker,
+        local=run_on.local,
+        scratch=task.scratch,
+        name=cfg.stage.__class__.__name__.lower(),
+        say=task.say,
+    )
+    return {"units": {"steps": cfg.stage.steps}, "metrics": made["metrics"], "plan": made["plan"]}

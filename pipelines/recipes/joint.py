@@ -1,0 +1,184 @@
+"""Paper 5: draw or read, pack, classify on whole-image regions, train jointly, detect, evaluate."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.data.drawn.world import PARTS
+from components.data.readers import READERS
+from components.models.choices import PACKAGED
+from pipelines.graph.artifact import DETECTIONS, FILES, REPORT, SHARDS, WEIGHTS
+from pipelines.graph.node import Graph, Node, Outside, RunOn, View
+from pipelines.nodes.convert import Convert, convert
+from pipelines.nodes.detect import Detect, detect
+from pipelines.nodes.draw import Draw, draw
+from pipelines.nodes.evaluate import Evaluated, evaluate
+from pipelines.nodes.evaluate import Evaluate as EvaluateNode
+from pipelines.nodes.pack import Pack, Reader, pack
+from pipelines.nodes.train import Classify, TrainJointly, classify, train_jointly
+from pipelines.recipes.joint_settings import Drawn, JointConfig, Place, Source, Test
+
+Inputs = dict[str, Node | View | Outside]
+
+
+def build(cfg: JointConfig, root: Path) -> Graph:
+    """Return the graph of paper 5 for one page of settings.
+
+    Args:
+        cfg: settings that `problems` found nothing wrong with.
+        root: the folder that relative paths of sources start from.
+    """
+    places = cfg.run_on
+    drawn = None
+    if cfg.draw is not None:
+        drawn = Node(
+            name="draw",
+            fn=draw,
+            cfg=Draw(world=cfg.draw),
+            makes=FILES,
+            run_on=_run_on(places, "draw", cpus=2),
+        )
+    shards = _Packer(cfg=cfg, root=root, drawn=drawn)
+    boxes = shards.node("boxes", cfg.sources.boxes)
+    labels = shards.node("labels", cfg.sources.labels)
+    weights = _weights(cfg, root)
+    start: Inputs = {}
+    if cfg.stage1 is not None:
+        start["start"] = Node(
+            name="stage1",
+            fn=classify,
+            cfg=Classify(backbone=cfg.backbone, stage=cfg.stage1),
+            inputs={"labels": labels, **weights},
+            takes={"labels": SHARDS},
+            makes=WEIGHTS,
+            run_on=_run_on(places, "stage1", workers=cfg.stage1.world),
+        )
+    model = Node(
+        name="stage2",
+        fn=train_jointly,
+        cfg=TrainJointly(backbone=cfg.backbone, stage=cfg.stage2),
+        inputs={"boxes": boxes, "labels": labels, **(start or weights)},
+        takes={"boxes": SHARDS, "labels": SHARDS},
+        makes=WEIGHTS,
+        run_on=_run_on(places, "stage2", workers=cfg.stage2.world),
+    )
+    return Graph(nodes=(_scored(cfg, shards, model),), recipe=cfg.recipe)
+
+
+class _Packer:
+    """Makes one pack node a set, and finds where its files come from."""
+
+    def __init__(self, *, cfg: JointConfig, root: Path, drawn: Node | None) -> None:
+        self.cfg, self.root, self.drawn = cfg, root, drawn
+
+    def node(self, name: str, sources: tuple[Source, ...], *, order: str = "shuffled") -> Node:
+        """Return the node that packs these sources into one set of shards."""
+        inputs: Inputs = {}
+        readers: list[Reader] = []
+        for i, source in enumerate(sources):
+            reader, inputs[f"files{i}"] = self._source(f"{name}{i}", source)
+            readers.append(reader)
+        return Node(
+            name=name,
+            fn=pack,
+            cfg=Pack(
+                name=name,
+                readers=tuple(readers),
+                order=order,
+                max_bad_fraction=self.cfg.sources.max_bad_fraction,
+            ),
+            inputs=inputs,
+            makes=SHARDS,
+            run_on=_run_on(self.cfg.run_on, name),
+        )
+
+    def _source(self, name: str, source: Source) -> tuple[Reader, View | Outside]:
+        if isinstance(source, Drawn):
+            assert self.drawn is not None, "problems() refuses this"  # noqa: S101
+            part = PARTS[source.part]
+            return READERS[part.kind](level=source.level), View(node=self.drawn, files=part.files)
+        files = {role: str((self.root / place).resolve()) for role, place in source.files.items()}
+        return source.reader, Outside(name=name, files=files)
+
+
+def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
+    """Return the node that scores the model on every test set, each found by its own node."""
+    inputs: Inputs = {"model": model}
+    asked: list[Evaluated] = []
+    tests = [(test, True) for test in cfg.sources.tune] + [(t, False) for t in cfg.sources.test]
+    for test, tune in tests:
+        truth = shards.node(f"pack_{test.name}", (test.source,), order="as_given")
+        inputs[f"truth_{test.name}"] = truth
+        for control in ("regions", *(() if test.task == "localization" else cfg.evaluate.controls)):
+            name = test.name if control == "regions" else f"{test.name}_{control}"
+            inputs[f"found_{name}"] = _detect(cfg, name, test, truth, model, control)
+            asked.append(
+                Evaluated(
+                    name=name,
+                    truth=test.name,
+                    level=test.source.level,
+                    task=test.task,
+                    part="tune" if tune else "test",
+                    control=control,
+                )
+            )
+    return Node(
+        name="evaluate",
+        fn=evaluate,
+        cfg=EvaluateNode(
+            tests=tuple(asked), groups=cfg.evaluate.groups, pictures=cfg.evaluate.pictures
+        ),
+        inputs=inputs,
+        makes=REPORT,
+        run_on=_run_on(cfg.run_on, "evaluate"),
+    )
+
+
+def _detect(
+    cfg: JointConfig, name: str, test: Test, truth: Node, model: Node, control: str
+) -> Node:
+    return Node(
+        name=f"detect_{name}",
+        fn=detect,
+        cfg=Detect(
+            level=test.source.level,
+            task=test.task,
+            classes="whole_photo" if control == "whole_photo" else "regions",
+            size=test.size,
+            top=cfg.evaluate.top,
+            floor=cfg.evaluate.floor,
+            batch=cfg.evaluate.batch,
+        ),
+        inputs={"model": model, "shards": truth},
+        takes={"model": WEIGHTS, "shards": SHARDS},
+        makes=DETECTIONS,
+        run_on=_run_on(cfg.run_on, f"detect_{name}"),
+    )
+
+
+def _weights(cfg: JointConfig, root: Path) -> Inputs:
+    """Return the input `weights` of the first training node: none, a packaged name, or a file."""
+    name = cfg.backbone.weights
+    if name == "none":
+        return {}
+    if name in PACKAGED:
+        return {
+            "weights": View(
+                node=Node(name="pretrained", fn=convert, cfg=Convert(name=name), makes=FILES),
+                files={"file": "backbone.safetensors"},
+            )
+        }
+    return {"weights": Outside(name="weights", files={"file": str((root / name).resolve())})}
+
+
+def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers: int = 0) -> RunOn:
+    place = places.get(node)
+    if place is None:
+        return RunOn(cpus=cpus, workers=workers)
+    return RunOn(
+        cpus=place.cpus,
+        workers=place.workers or workers,
+        cpus_per_worker=place.cpus_per_worker,
+        gpus_per_worker=place.gpus_per_worker,
+        retries=place.retries,
+        local=place.local,
+    )

@@ -1,0 +1,139 @@
+"""What can be wrong across the sections of a joint config, and with the files it names."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.data.readers import check_files
+from components.models.choices import PACKAGED
+from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
+from pipelines.settings.problems import Problem, nearest
+
+
+def problems(cfg: JointConfig, root: Path) -> list[Problem]:
+    """Say what is wrong across sections, and with the files, before anything starts.
+
+    Args:
+        cfg: settings whose fields are right one by one.
+        root: the folder that relative paths start from.
+    """
+    return [
+        *_drawn_without_world(cfg),
+        *_names(cfg),
+        *_places(cfg),
+        *_weights(cfg, root),
+        *_files(cfg, root),
+    ]
+
+
+def node_names(cfg: JointConfig) -> tuple[str, ...]:
+    """List the nodes that this config makes, in the order data flows."""
+    tests = [test.name for test in (*cfg.sources.tune, *cfg.sources.test)]
+    return (
+        *(("draw",) if cfg.draw else ()),
+        "boxes",
+        "labels",
+        *(("pretrained",) if cfg.backbone.weights in PACKAGED else ()),
+        *(("stage1",) if cfg.stage1 else ()),
+        "stage2",
+        *(f"pack_{name}" for name in tests),
+        *(f"detect_{name}" for name in tests),
+        *(f"detect_{name}_{control}" for name in tests for control in cfg.evaluate.controls),
+        "evaluate",
+    )
+
+
+def _sources(cfg: JointConfig) -> Iterator[tuple[str, Source]]:
+    for name, sources in (("boxes", cfg.sources.boxes), ("labels", cfg.sources.labels)):
+        for i, source in enumerate(sources):
+            yield f"sources.{name}.{i}", source
+    for name, tests in (("tune", cfg.sources.tune), ("test", cfg.sources.test)):
+        for i, test in enumerate(tests):
+            yield f"sources.{name}.{i}.source", test.source
+
+
+def _drawn_without_world(cfg: JointConfig) -> Iterator[Problem]:
+    for where, source in _sources(cfg):
+        if isinstance(source, Drawn) and cfg.draw is None:
+            yield Problem(
+                where=where,
+                what="this source is drawn, and there is no section draw",
+                got=f"part {source.part}",
+                do="Add a section draw, or name files of yours.",
+            )
+
+
+def _names(cfg: JointConfig) -> Iterator[Problem]:
+    tests = [("tune", t) for t in cfg.sources.tune] + [("test", t) for t in cfg.sources.test]
+    counted = Counter(test.name for _, test in tests)
+    for part, test in tests:
+        where = f"sources.{part} {test.name!r}"
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,40}", test.name):
+            yield Problem(
+                where=where,
+                what="a name is 1 to 40 letters, digits and underscores",
+                got=repr(test.name),
+                do="Name it so; metrics and nodes carry the name.",
+            )
+        if counted[test.name] > 1:
+            yield Problem(
+                where=where,
+                what="two test sets have this name",
+                got=f"{counted[test.name]} times",
+                do="Give each its own.",
+            )
+            counted[test.name] = 1
+    if not any(test.task == "scenes" for test in cfg.sources.test):
+        yield Problem(
+            where="sources.test",
+            what="no test set has task scenes, so there would be no AP",
+            do="Add one with boxes of every object.",
+        )
+
+
+def _places(cfg: JointConfig) -> Iterator[Problem]:
+    known = node_names(cfg)
+    for name, place in cfg.run_on.items():
+        if name not in known:
+            yield Problem(
+                where=f"run_on.{name}",
+                what="no such node",
+                do=nearest(name, known, noun="The nodes are"),
+            )
+    for name, stage in (("stage1", cfg.stage1), ("stage2", cfg.stage2)):
+        place = cfg.run_on.get(name)
+        if stage is not None and place is not None and place.workers not in (0, stage.world):
+            yield Problem(
+                where=f"run_on.{name}.workers",
+                what=f"must equal {name}.world, which is part of the result's identity",
+                got=f"{place.workers} workers, world {stage.world}",
+                do=f"Set both, or leave run_on.{name}.workers out.",
+            )
+
+
+def _weights(cfg: JointConfig, root: Path) -> Iterator[Problem]:
+    name = cfg.backbone.weights
+    if name == "none":
+        return
+    if name in PACKAGED and PACKAGED[name].backbone != cfg.backbone.kind:
+        yield Problem(
+            where="backbone.weights",
+            what=f"these are weights of {PACKAGED[name].backbone}",
+            got=f"kind {cfg.backbone.kind}",
+            do="Choose that backbone, or other weights.",
+        )
+    elif name not in PACKAGED and not (root / name).is_file():
+        yield Problem(
+            where="backbone.weights",
+            what="neither a packaged name nor a file",
+            got=str((root / name).resolve()),
+            do=f"Give none, {', '.join(PACKAGED)}, or a .safetensors file.",
+        )
+
+
+def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
+    for where, source in _sources(cfg):
+        if not isinstance(source, Drawn):
+            for text in check_files(source, root):
+                yield Problem(where=where, what=text.rstrip("."), do="")

@@ -1,0 +1,25 @@
+"""The recipes a config may name, one row each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.graph.node import Graph
+from pipelines.recipes import joint, joint_checks
+from pipelines.recipes.joint_settings import JointConfig
+from pipelines.settings.problems import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """A kind of pipeline: the settings it takes, what can be wrong with them, its graph."""
+
+    schema: type[Any]
+    problems: Callable[[Any, Path], list[Problem]]
+    build: Callable[[Any, Path], Graph]
+
+
+RECIPES: dict[str, Recipe] = {
+    "joint": Recipe(schema=JointConfig, problems=joint_checks.problems, build=joint.build),
+}

@@ -1,0 +1,1 @@
+"""The page of one run: plain values in, one self-contained HTML text out."""

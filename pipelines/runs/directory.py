@@ -1,0 +1,99 @@
+"""STORE/runs/<run>/: one directory a run, taken up again until it is finished."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunDirectory:
+    """Where one run keeps its events, its model, its report, and how it ended."""
+
+    run: str
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        """Return the file of events, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """Return the directory of the last model."""
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        """Return the page of the run."""
+        return self.path / "report.html"
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return how the run ended, or None while it has not."""
+        place = self.path / "finished.json"
+        return json.loads(place.read_text()) if place.is_file() else None
+
+    def finish(self, how: Mapping[str, Any]) -> None:
+        """Write how the run ended, whole or not at all."""
+        write_whole(self.path / "finished.json", json.dumps(how, sort_keys=True, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+
+
+def take(store: Path, *, recipe: str, config: str) -> RunDirectory:
+    """Return the newest unfinished run of this config, or begin the next one.
+
+    Args:
+        store: the store's directory.
+        recipe: the first part of a run's id; ids are `<recipe>-<n>`, n from 1.
+        config: digest of the resolved settings; the same settings go on with the same run.
+    """
+    runs = listed(store, recipe=recipe)
+    for directory in reversed(runs):
+        if _config_of(directory) == config and directory.finished() is None:
+            return directory
+    number = int(runs[-1].run.rpartition("-")[2]) + 1 if runs else 1
+    while True:
+        path = store / "runs" / f"{recipe}-{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1  # another driver took it this moment
+            continue
+        directory = RunDirectory(run=path.name, path=path)
+        write_whole(path / "config.json", json.dumps({"version": 1, "config": config}))
+        return directory
+
+
+def finished_before(store: Path, *, recipe: str, config: str) -> RunDirectory | None:
+    """Return the newest run of this config that ended well, or None."""
+    for directory in reversed(listed(store, recipe=recipe)):
+        how = directory.finished()
+        if how and how.get("status") == "done" and _config_of(directory) == config:
+            return directory
+    return None
+
+
+def listed(store: Path, *, recipe: str) -> list[RunDirectory]:
+    """List the runs of a recipe, oldest first."""
+    found = [
+        (int(match[1]), place)
+        for place in (store / "runs").glob(f"{recipe}-*")
+        if (match := re.fullmatch(rf"{re.escape(recipe)}-(\d+)", place.name)) and place.is_dir()
+    ]
+    return [RunDirectory(run=place.name, path=place) for _, place in sorted(found)]
+
+
+def _config_of(directory: RunDirectory) -> str | None:
+    place = directory.path / "config.json"
+    return json.loads(place.read_text())["config"] if place.is_file() else None

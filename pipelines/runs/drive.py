@@ -1,0 +1,191 @@
+"""Walk one graph for a user: run directory, journal, tracking, model, report, and how it ended."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from cluster.call import EXECUTORS, Executor
+from cluster.failures import EXIT
+from cluster.session import open_session
+from cluster.storage import LocalStore, open_store
+from cluster.track import default_uri, unsent
+from pipelines.graph.cuts import Cuts
+from pipelines.graph.outcome import Outcome
+from pipelines.graph.plan import Plan, plan
+from pipelines.graph.run import walk
+from pipelines.runs.directory import RunDirectory, finished_before, take
+from pipelines.runs.journaled import Journaled, Seen
+from pipelines.runs.loading import Loaded
+from pipelines.runs.result import keep_model, metrics_of, write_report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """How a run ended, in the words of `vocabox run --json`."""
+
+    status: Literal["done", "failed", "interrupted"]
+    code: int
+    run: str
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    metrics: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    model: str | None = None
+    report: str | None = None
+    tracking: str | None = None
+    unsent: int = 0
+    reason: str | None = None
+
+
+def drive(
+    loaded: Loaded,
+    *,
+    store: str,
+    emit: Seen,
+    cuts: Cuts | None = None,
+    address: str = "local",
+    executor: Literal["ray", "inline"] = "ray",
+) -> Finished:
+    """Run what is not there yet, and tell `emit` of it as it happens.
+
+    A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
+
+    Raises:
+        StoreError, StorageError, DamagedError: the store cannot be used.
+        CutError: a cut names no node.
+        AddressError, SessionError: Ray cannot be had.
+    """
+    cuts = cuts or Cuts()
+    place = open_store(store)
+    planned = plan(loaded.graph, place, cuts)
+    ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
+    before = finished_before(place.root, recipe=loaded.recipe, config=loaded.digest)
+    if ready and before is not None:
+        return _again(planned, before, emit)
+    directory = take(place.root, recipe=loaded.recipe, config=loaded.digest)
+    uri = _tracking(loaded, place)
+    journal = Journaled(loaded, directory, uri=uri, emit=emit)
+    started = time.monotonic()
+    with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
+        outcome = walk(
+            loaded.graph,
+            store=place,
+            executor=calls,
+            emit=journal,
+            cuts=cuts,
+            run=directory.run,
+            stop=stop.is_set,
+        )
+    seconds = round(time.monotonic() - started, 1)
+    finished = _finish(loaded, directory, outcome, tracking=uri, seconds=seconds)
+    journal({"event": "finished", **_without_unsent(finished)})
+    left, fault = journal.close()
+    if left and fault:
+        emit({"event": "note", "text": fault})
+    return replace(finished, unsent=left)
+
+
+def _again(planned: Plan, before: RunDirectory, emit: Seen) -> Finished:
+    """Say what an earlier run of the same graph found; nothing is run and nothing is tracked."""
+    how = before.finished() or {}
+    nodes: dict[str, dict[str, Any]] = {}
+    for entry in planned.nodes:
+        if entry.state == "cached":
+            nodes[entry.name] = {"state": "cached", "key": entry.key, "seconds": 0.0}
+            emit({"event": "node", "node": entry.name, "state": "cached", "key": entry.key})
+    kept = {name: how.get(name) for name in ("model", "report", "tracking")}
+    return Finished(
+        status="done",
+        code=EXIT["done"],
+        run=before.run,
+        nodes=nodes,
+        metrics=how.get("metrics", {}),
+        unsent=unsent(before.path) if kept["tracking"] else 0,
+        **kept,
+    )
+
+
+def _finish(
+    loaded: Loaded,
+    directory: RunDirectory,
+    outcome: Outcome,
+    *,
+    tracking: str | None,
+    seconds: float,
+) -> Finished:
+    """Keep the model, write the page, and note the end of a run that went well."""
+    metrics = metrics_of(outcome.artifacts)
+    if metrics:
+        metrics["cost/wall_s"] = seconds
+    errors = [f"{n}: {o.error.text}" for n, o in outcome.nodes.items() if o.error is not None]
+    reason = "; ".join(errors) or None
+    finished = Finished(
+        status=outcome.status,
+        code=outcome.code,
+        run=directory.run,
+        nodes={
+            name: {"state": n.state, "key": n.key, "seconds": round(n.seconds, 3)}
+            for name, n in outcome.nodes.items()
+        },
+        metrics=metrics,
+        model=keep_model(directory, outcome.artifacts),
+        report=write_report(
+            loaded, directory, outcome, metrics=metrics, status=outcome.status, reason=reason
+        ),
+        tracking=tracking,
+        reason=reason,
+    )
+    if outcome.status == "done":
+        directory.finish(_without_unsent(finished))
+    return finished
+
+
+@contextlib.contextmanager
+def _executor(
+    kind: Literal["ray", "inline"], address: str, journal: Journaled, *, ready: bool
+) -> Iterator[Executor]:
+    """Open what nodes run on; nothing is started for a graph that is found whole."""
+    if kind == "inline" or ready:
+        yield EXECUTORS["in_process"]()
+        return
+
+    def say(text: str) -> None:
+        journal({"event": "note", "text": text})
+
+    with open_session(address, say=say):
+        yield EXECUTORS["ray"]()
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a stop that keeps what is done."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, frame: object) -> None:
+        del frame
+        if stop.is_set():
+            raise KeyboardInterrupt(number)
+        stop.set()
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tracking(loaded: Loaded, store: LocalStore) -> str | None:
+    tracking = loaded.cfg.tracking
+    if tracking.kind == "none":
+        return None
+    return tracking.uri or default_uri(store.root)
+
+
+def _without_unsent(finished: Finished) -> dict[str, Any]:
+    return {name: value for name, value in asdict(finished).items() if name != "unsent"}

@@ -1,0 +1,50 @@
+"""Events of a run: to the run's own file first, then to whoever watches; a child sends them on."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cluster.journal import Events
+from cluster.track import Sender, start_sender
+from pipelines.runs.directory import RunDirectory
+from pipelines.runs.loading import Loaded
+
+Seen = Callable[[Mapping[str, Any]], None]
+
+
+class Journaled:
+    """Takes every event of one run; a fault of tracking never comes back through it."""
+
+    def __init__(
+        self, loaded: Loaded, directory: RunDirectory, *, uri: str | None, emit: Seen
+    ) -> None:
+        self.emit = emit
+        self.events = Events(directory.events)
+        self.events.append(
+            {
+                "event": "run",
+                "run": directory.run,
+                "pipeline": loaded.recipe,
+                "backbone": loaded.cfg.backbone.kind,
+                "config": loaded.resolved,
+                "config_text": loaded.text,
+                "digest": loaded.digest,
+            }
+        )
+        self.sender: Sender | None = None
+        if uri is not None:
+            experiment = loaded.cfg.tracking.experiment
+            self.sender = start_sender(directory.path, uri, experiment)
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Record one event and show it; progress is shown only."""
+        if event["event"] != "progress":
+            self.events.append(event)
+        if event["event"] != "finished":
+            self.emit(event)
+
+    def close(self) -> tuple[int, str | None]:
+        """Wait a moment for the sender; return how many events are unsent, and why if it says."""
+        if self.sender is None:
+            return 0, self.events.fault
+        left = self.sender.close()
+        return left, self.sender.fault or self.events.fault

@@ -1,0 +1,1 @@
+"""YAML and overrides in; frozen settings, or every problem at once, out. No defaults live here."""

@@ -1,0 +1,88 @@
+"""Speed as a ratio, measured side by side in one run.
+
+    python -m tests.bench.speed              what can be measured, and how long it takes
+    python -m tests.bench.speed predict      images/s of the backbones' detectors, in turn
+
+Rounds alternate between the rows, one thread each; the figure of a row is its median round.
+Exit code 1 when a ratio that is claimed does not hold.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import numpy as np
+import torch
+
+from components.data.sample import Batch
+from components.models.choices import Backbone, Lite0, Resnet
+from components.models.two_stage import Detector, build
+from components.vocab.classes import Vocabulary
+
+ROUNDS, PICTURES, SIZE = 7, 4, 320
+LEAST = 1.25  # EfficientNet-Lite0 over ResNet-18
+
+
+def _detector(backbone: Backbone) -> Detector:
+    torch.manual_seed(0)
+    coarse = Vocabulary.of(f"coarse:{i}" for i in range(7))
+    fine = Vocabulary.of(f"fine:{i}" for i in range(65))
+    return build(backbone, boxed=coarse, labelled=fine).eval()
+
+
+def _pictures() -> Batch:
+    noise = np.random.default_rng(0).integers(0, 256, (PICTURES, SIZE, SIZE, 3), dtype=np.uint8)
+    return Batch.of_pictures(torch.from_numpy(noise))
+
+
+def predict(*, rounds: int) -> tuple[dict[str, float], list[tuple[str, bool]]]:
+    """Return images/s a row, and the claims with whether they hold."""
+    rows: dict[str, Callable[[], object]] = {}
+    batch = _pictures()
+    for name, backbone in {
+        "EfficientNet-Lite0 + FPN": Lite0(),
+        "ResNet-18 + FPN": Resnet(depth=18),
+    }.items():
+        detector = _detector(backbone)
+        rows[name] = lambda detector=detector: detector.regions(batch)
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(rounds + 1):
+        for name, call in rows.items():
+            start = time.process_time()
+            call()
+            seconds[name].append(time.process_time() - start)
+    rates = {name: PICTURES / median(taken[1:]) for name, taken in seconds.items()}
+    ratio = rates["EfficientNet-Lite0 + FPN"] / rates["ResNet-18 + FPN"]
+    return rates, [(f"EfficientNet-Lite0 / ResNet-18 >= {LEAST}: {ratio:.2f}", ratio >= LEAST)]
+
+
+SPEEDS = {"predict": (predict, "half a minute")}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure one row of SPEEDS; 1 when a ratio does not hold."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", nargs="?", choices=sorted(SPEEDS))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args(argv)
+    if asked.name is None:
+        for name, (_, taken) in SPEEDS.items():
+            print(f"{name:<10} {taken}")
+        return 0
+    torch.set_num_threads(1)
+    rates, claims = SPEEDS[asked.name][0](rounds=asked.rounds)
+    for name, rate in rates.items():
+        row = {"v": 1, "event": "row", "row": name, "images_per_cpu_s": round(rate, 2)}
+        print(json.dumps(row) if asked.json else f"{name:<28} {rate:7.2f} images a CPU second")
+    for text, holds in claims:
+        row = {"v": 1, "event": "claim", "claim": text, "holds": holds}
+        print(json.dumps(row) if asked.json else f"{'holds' if holds else 'DOES NOT HOLD'}: {text}")
+    return 0 if all(holds for _, holds in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""What MLflow holds after a run, read back from a real database; and what happens without one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.journal import Events
+from cluster.track import default_uri, read_sent, start_sender, tracking_fault, unsent
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def write_run(run: Path) -> Events:
+    events = Events(run / "events.jsonl")
+    (run / "report.html").parent.mkdir(parents=True, exist_ok=True)
+    (run / "report.html").write_text("<p>report</p>")
+    config = {"backbone.kind": "small", "stage2.lr": 0.02, "bad@name": "x"}
+    events.append(
+        {"event": "run", "run": "joint-1", "pipeline": "joint", "config": config,
+         "config_text": "recipe: joint\n"}
+    )  # fmt: skip
+    events.append({"event": "node", "node": "pack", "state": "cached", "key": "aa"})
+    events.append({"event": "node", "node": "stage2", "state": "running", "key": "bb"})
+    for step in (10, 20, 30):
+        values = {"train/loss": 1 / step, "train/lr": 0.02}
+        events.append({"event": "metrics", "node": "stage2", "step": step, "values": values})
+    events.append({"event": "node", "node": "stage2", "state": "done", "seconds": 4.5})
+    return events
+
+
+def finish(run: Path, events: Events) -> None:
+    events.append(
+        {"event": "finished", "run": "joint-1", "status": "done", "report": run / "report.html",
+         "metrics": {"novel/AP50": 0.41, "coco/AP": 0.3}}
+    )  # fmt: skip
+
+
+def runs_of(uri: str, experiment: str) -> dict[str, Any]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id])
+    assert len({r.info.run_name for r in runs}) == len(runs), "one run a name"
+    return {"client": client, "experiment": found} | {
+        r.data.tags.get("dag.node", "pipeline"): r for r in runs
+    }
+
+
+def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> None:
+    run, uri = tmp_path / "store" / "runs" / "joint-1", default_uri(tmp_path / "store")
+    events = write_run(run)
+    sender = start_sender(run, uri, "vocabox/joint")
+    finish(run, events)
+    assert sender.close(patience_s=90) == 0, (run / "sender.log").read_text()
+    assert sender.fault is None
+    assert tracking_fault(run) is None
+    (run / "sent.json").unlink()  # a second sender knows nothing: it must find, not double
+    assert unsent(run) == 8
+    assert start_sender(run, uri, "vocabox/joint").close(patience_s=90) == 0
+
+    found = runs_of(uri, "vocabox/joint")
+    client, parent, child = found["client"], found["pipeline"], found["stage2"]
+    assert parent.info.run_name.startswith("joint-small-")
+    assert len(parent.info.run_name) <= 20
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics == {"novel/AP50": 0.41, "coco/AP": 0.3}
+    assert parent.data.params == {"backbone.kind": "small", "stage2.lr": "0.02", "bad_name": "x"}
+    assert parent.data.tags["dag.kind"] == "pipeline"
+    assert child.info.run_name == f"stage2 · {parent.info.run_name[-6:]}"
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.tags["dag.cache"] == "miss"
+    assert found["pack"].data.tags["dag.cache"] == "hit"
+    assert found["pack"].info.status == "FINISHED"
+    series = client.get_metric_history(child.info.run_id, "train/loss")
+    assert [(m.step, m.value) for m in series] == [(10, 1 / 10), (20, 1 / 20), (30, 1 / 30)]
+    assert child.data.metrics["cost/wall_s"] == 4.5
+    assert {a.path for a in client.list_artifacts(parent.info.run_id)} == {
+        "config.yaml",
+        "report.html",
+    }
+    inside = tmp_path / "store" / "mlartifacts"
+    assert found["experiment"].artifact_location.startswith(inside.as_uri())
+    assert read_sent(run)["offset"] == events.path.stat().st_size
+
+
+def test_without_a_server_the_run_goes_on_and_the_unsent_are_counted(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "joint-1"
+    events = write_run(run)
+    begun = time.monotonic()
+    sender = start_sender(run, NOWHERE, "vocabox", give_up_s=1.0)
+    assert time.monotonic() - begun < 2
+    finish(run, events)
+    assert sender.close(patience_s=90) == 8
+    assert sender.process is not None
+    assert sender.process.returncode == 3
+    assert "Connection" in str(tracking_fault(run))
+
+
+def test_a_sender_that_cannot_start_says_so(tmp_path: Path) -> None:
+    sender = start_sender(tmp_path / "nowhere", NOWHERE, "vocabox")
+    assert "did not start" in str(sender.fault)
+    assert sender.close() == 0
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from cluster.track import start_sender
+from tests.cluster.test_sender import write_run
+run = Path(sys.argv[1])
+write_run(run)
+print(start_sender(run, sys.argv[2], "vocabox", silence_s=1.0).process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_sender_outlives_a_killed_driver_and_ends(tmp_path: Path) -> None:
+    run, uri = tmp_path / "runs" / "joint-1", default_uri(tmp_path)
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(run), uri], stdout=subprocess.PIPE, cwd=root
+    )
+    assert driver.stdout is not None
+    pid = int(driver.stdout.readline())
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    driver.stdout.close()
+    until = time.monotonic() + 90
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not Path(f"/proc/{pid}").exists(), "the sender must end by itself"
+    assert unsent(run) == 0, (run / "sender.log").read_text()
+    found = runs_of(uri, "vocabox")
+    assert found["pipeline"].info.status == "KILLED"  # a later driver opens it again
+    assert found["stage2"].info.status == "FINISHED"
+
+    finish(run, Events(run / "events.jsonl"))
+    assert start_sender(run, uri, "vocabox").close(patience_s=90) == 0
+    assert runs_of(uri, "vocabox")["pipeline"].info.status == "FINISHED"

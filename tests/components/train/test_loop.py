@@ -1,0 +1,133 @@
+import json
+import math
+import multiprocessing
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from components.models.choices import Small, Stage1, Stage2
+from components.models.two_stage import build
+from components.train.loop import METRICS, Fit, NotFiniteError, Step, fit
+from components.train.objective import OBJECTIVES, idle_parts
+from components.train.optimizer import freeze, optimizer_for
+from components.vocab.classes import Vocabulary
+from tests.components.train.rectangles import CLASSES, batch, steps
+
+FOUR, SIX = (Vocabulary.of(f"fine:{i}" for i in range(n)) for n in (CLASSES, CLASSES))
+STEPS = 20
+COUNTS = {"classify": (0, 5), "joint": (3, 5)}  # scenes, photos; two workers share unevenly
+
+
+def _train(objective: str, *, rank: int, world: int, seed: int, wrap) -> dict:
+    model = build(Small(), boxed=FOUR, labelled=SIX, seed=0).double()
+    stage = Stage1() if objective == "classify" else Stage2(image_weight=0.1)
+    freeze(idle_parts(model, objective, photos=True))
+    before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
+    module = wrap(Step(model, OBJECTIVES[objective](stage)))
+    optimizer = optimizer_for(
+        model, trunk=model.trunk, lr=2e-3, backbone_lr=1e-3, weight_decay=0.02
+    )
+    scenes, photos = COUNTS[objective]
+    said = []
+    fit(
+        module,
+        batches=steps(first=0, last=STEPS, scenes=scenes, photos=photos, rank=rank, world=world),
+        optimizer=optimizer,
+        cfg=Fit(steps=STEPS, warmup=2, clip=5.0, seed=seed, say_every=1),
+        say=lambda step, values: said.append(values),
+    )
+    after = [p.detach() for p in model.parameters() if p.requires_grad]
+    moved = math.sqrt(
+        sum(float((a - b).square().sum()) for a, b in zip(after, before, strict=True))
+    )
+    norm = math.sqrt(sum(float(b.square().sum()) for b in before))
+    losses = [{k: v for k, v in s.items() if "loss" in k} for s in said]
+    return {"losses": losses, "moved": moved / norm}
+
+
+def _child(objective: str, rank: int, world: int, seed: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    wrap = lambda module: module  # noqa: E731
+    if world > 1:
+        meet = f"file://{folder}/meet_{objective}_{seed}"
+        dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=world)
+        wrap = DistributedDataParallel
+    by_rank = seed + rank if seed else 0  # the bad sampler: seeded by the worker's rank
+    found = _train(objective, rank=rank, world=world, seed=by_rank, wrap=wrap)
+    if world > 1:
+        dist.destroy_process_group()
+    if rank == 0:
+        (folder / f"{objective}_{world}_{seed}.json").write_text(json.dumps(found))
+
+
+def _run(objective: str, *, world: int, folder: Path, seed: int = 0) -> dict:
+    context = multiprocessing.get_context("fork")
+    args = [(objective, rank, world, seed, folder) for rank in range(world)]
+    children = [context.Process(target=_child, args=a) for a in args]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+        child.kill()
+    return json.loads((folder / f"{objective}_{world}_{seed}.json").read_text())
+
+
+def _worst(one: dict, two: dict) -> float:
+    pairs = [(a[k], b[k]) for a, b in zip(one["losses"], two["losses"], strict=True) for k in a]
+    return max(abs(a - b) / max(abs(a), 1e-12) for a, b in pairs)
+
+
+@pytest.mark.parametrize("objective", list(COUNTS))
+def test_two_workers_give_the_losses_of_one(objective: str, tmp_path: Path) -> None:
+    one, two = (_run(objective, world=w, folder=tmp_path) for w in (1, 2))
+    assert len(one["losses"]) == STEPS
+    assert one["moved"] > 0.01
+    assert one["losses"][-1]["train/loss"] < one["losses"][0]["train/loss"]
+    assert _worst(one, two) < 1e-6
+
+
+def test_a_sampler_seeded_by_rank_is_found_out(tmp_path: Path) -> None:
+    one, two = (_run("joint", world=w, folder=tmp_path, seed=7) for w in (1, 2))
+    assert _worst(one, two) > 1e-6
+
+
+def _model_and_optimizer():
+    model = build(Small(), boxed=FOUR, labelled=SIX)
+    optimizer = optimizer_for(model, trunk=model.trunk, lr=1e-3, backbone_lr=None, weight_decay=0)
+    return model, optimizer
+
+
+def test_what_is_not_finite_stops_before_the_weights_change() -> None:
+    model, optimizer = _model_and_optimizer()
+    with torch.no_grad():
+        model.refine.bias[0] = torch.nan
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    one = {"boxes": batch([4, 9], size=64, objects=3), "labels": batch([3], size=32, objects=0)}
+    with pytest.raises(NotFiniteError, match=r"step 0: not finite; got box nan.*boxes \[4, 9\]"):
+        fit(
+            Step(model, OBJECTIVES["joint"](Stage2())),
+            batches=iter([one]),
+            optimizer=optimizer,
+            cfg=Fit(steps=1, warmup=0, clip=5.0, seed=0),
+            say=lambda step, values: None,
+        )
+    after = model.state_dict()
+    assert all(torch.equal(after[k], v) or v.isnan().any() for k, v in before.items())
+
+
+def test_metrics_have_known_names_and_come_when_asked() -> None:
+    model, optimizer = _model_and_optimizer()
+    said: list[tuple[int, dict[str, float]]] = []
+    last = fit(
+        Step(model, OBJECTIVES["joint"](Stage2())),
+        batches=steps(first=0, last=5, scenes=2, photos=2, rank=0, world=1),
+        optimizer=optimizer,
+        cfg=Fit(steps=5, warmup=2, clip=5.0, seed=0, say_every=2),
+        say=lambda step, values: said.append((step, values)),
+    )
+    assert [step for step, _ in said] == [2, 4, 5]
+    assert set(last) == set(METRICS)
+    assert said[-1][1] == last

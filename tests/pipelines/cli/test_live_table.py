@@ -1,0 +1,100 @@
+"""What is shown while a run goes on: lines away from a terminal, a table on one, or JSON."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from pipelines.cli.event_lines import EventLines
+from pipelines.cli.json_lines import write_event
+from pipelines.cli.live_table import LiveTable, table
+from pipelines.cli.progress import Progress, duration
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _progress(done: float, *, node: str = "stage2", total: float = 300, **metrics: float) -> dict:
+    return {"event": "progress", "node": node, "done": done, "total": total, "metrics": metrics}
+
+
+def test_rate_and_time_left_follow_from_the_progress() -> None:
+    clock = Clock()
+    progress = Progress(clock=clock)
+    row = progress.take({"event": "node", "node": "stage2", "state": "running"})
+    assert row is not None
+    assert row.rate is row.left is None
+    progress.take(_progress(100))
+    clock.now += 10
+    progress.take(_progress(150, **{"train/loss": 2.0, "train/loss_box": 1.0}))
+    assert row.rate == 5.0  # 50 in 10 s
+    assert row.left == 30.0  # 150 to go
+    assert row.loss == 2.0
+
+
+def test_a_retry_counts_from_its_own_start() -> None:
+    clock = Clock()
+    progress = Progress(clock=clock)
+    progress.take(_progress(100))
+    clock.now += 10
+    progress.take({"event": "node", "node": "stage2", "state": "running"})
+    row = progress.take(_progress(50))
+    assert row is not None
+    assert row.rate is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "-"), (0.41, "0.4 s"), (41, "41 s"), (372, "6 min 12 s"), (7500, "2 h 05 min")],
+)
+def test_a_duration_is_told_in_words(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_lines_come_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = EventLines(every=10, clock=clock)
+    lines({"event": "node", "node": "stage2", "state": "running"})
+    for done in range(1, 101):
+        clock.now += 0.5
+        lines(_progress(done, loss=1.5))
+    lines({"event": "node", "node": "stage2", "state": "failed", "error": "loss is NaN\x1b"})
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 1 + 5 + 1  # a line in 10 of the 50 s
+    assert out[1].split("  ")[-1] == "stage2: 20/300, 2/s, loss 1.5, 2 min 20 s left"
+    assert out[-1].endswith("stage2: failed: loss is NaN\\x1b")
+
+
+def test_the_table_shows_every_node_and_no_markup() -> None:
+    clock = Clock()
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    live = LiveTable(["draw", "stage2"], console=console, clock=clock)
+    live({"event": "node", "node": "draw", "state": "done", "seconds": 41.0})
+    live({"event": "node", "node": "stage2", "state": "running"})
+    live(_progress(100, node="stage2"))
+    clock.now += 10
+    live(_progress(150, node="stage2", loss=0.25))
+    live({"event": "note", "text": "[red]hostile[/red]\x1b"})
+    live.close()
+    drawn = Console(file=io.StringIO(), width=100)
+    drawn.print(table(live.progress.rows))
+    assert isinstance(drawn.file, io.StringIO)
+    assert isinstance(console.file, io.StringIO)
+    rows = [line.split() for line in drawn.file.getvalue().splitlines()]
+    assert rows[1] == ["draw", "done", "took", "41", "s"]
+    assert rows[2] == ["stage2", "running", "150/300", "5/s", "0.25", "30", "s"]
+    assert "[red]hostile[/red]\\x1b" in console.file.getvalue()
+
+
+def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    write_event({"event": "x", "nan": float("nan"), "list": (float("inf"), {1: {2}})})
+    line = json.loads(capsys.readouterr().out)
+    assert line == {"v": 1, "event": "x", "nan": None, "list": [None, {"1": [2]}]}
