@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from components.boxes.geometry import area
+from components.shapes import expect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,8 @@ def suppress(
         top: most detections kept.
         floor: least score, exclusive.
     """
+    expect("boxes", boxes_P4, "P 4")
+    expect("scores", scores_PK, "P K", P=len(boxes_P4))
     classes = scores_PK.shape[1]
     alive_PK = (scores_PK > floor) & (area(boxes_P4) > 0)[:, None]
     k = torch.nonzero(alive_PK.flatten()).flatten()

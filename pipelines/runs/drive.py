@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -145,7 +145,7 @@ def _finish(
 @contextlib.contextmanager
 def _executor(
     kind: Literal["ray", "inline"], address: str, journal: Journaled, *, ready: bool
-) -> Iterator[Executor]:
+) -> Generator[Executor]:
     """Open what nodes run on; nothing is started for a graph that is found whole."""
     if kind == "inline" or ready:
         yield EXECUTORS["in_process"]()
@@ -159,7 +159,7 @@ def _executor(
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def _stopping() -> Generator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into a stop that keeps what is done."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

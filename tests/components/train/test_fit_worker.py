@@ -15,6 +15,7 @@ from components.models.choices import Resnet, Small, Stage1, Stage2
 from components.train.checkpoint import ModelError, load_model
 from components.train.fit_worker import JobError, taught, train_stage1, train_stage2
 from components.train.loop import METRICS
+from tests.components.train.forked import run_forked
 from tests.components.train.rectangles import CLASSES, batch
 
 PHOTO = PhotoView(sizes=(32, 40), pad_to=4)
@@ -143,6 +144,35 @@ def test_a_job_that_cannot_be_done_is_refused(packed: dict[str, Path], tmp_path:
         _run(train_stage1, tmp_path / "d", STAGE1, labels=packed["labels"], backbone=resnet)
     with pytest.raises(ModelError, match=r"no model\.safetensors"):
         _run(train_stage2, tmp_path / "e", STAGE2, **packed, start=tmp_path)
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_two_workers_read_the_shares_of_one(
+    packed: dict[str, Path], tmp_path: Path, which: int
+) -> None:
+    train, settings = {1: (train_stage1, STAGE1), 2: (train_stage2, STAGE2)}[which]
+
+    def fn(*, rank: int, world: int, wrap: Any) -> Any:
+        out = tmp_path / str(world)
+        out.mkdir(exist_ok=True)
+        stage = type(settings)(**{**_fields(settings), "world": world, "dtype": "float64"})
+        places = packed if which == 2 else {"labels": packed["labels"]}
+        said: list[dict[str, float]] = []
+        train(
+            {"out": out, "backbone": Small(), "stage": stage, "say_every": 1, **places},
+            rank=rank,
+            world=world,
+            say=lambda *_, **metrics: said.append(metrics),
+            wrap=wrap,
+        )
+        return said
+
+    one, two = (run_forked(fn, world=w, folder=tmp_path, name="fit") for w in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        for name in a:
+            assert name.startswith("perf/") or b[name] == pytest.approx(a[name], rel=1e-6)
+    assert (tmp_path / "1" / "vocabulary.json").is_file()
+    load_model(tmp_path / "2")
 
 
 def _fields(stage: Stage1 | Stage2) -> dict[str, Any]:

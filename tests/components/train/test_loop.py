@@ -1,12 +1,8 @@
-import json
 import math
-import multiprocessing
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import build
@@ -14,15 +10,16 @@ from components.train.loop import METRICS, Fit, NotFiniteError, Step, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.vocab.classes import Vocabulary
+from tests.components.train.forked import run_forked
 from tests.components.train.rectangles import CLASSES, batch, steps
 
-FOUR, SIX = (Vocabulary.of(f"fine:{i}" for i in range(n)) for n in (CLASSES, CLASSES))
+ALL = Vocabulary.of(f"fine:{i}" for i in range(CLASSES))
 STEPS = 20
 COUNTS = {"classify": (0, 5), "joint": (3, 5)}  # scenes, photos; two workers share unevenly
 
 
 def _train(objective: str, *, rank: int, world: int, seed: int, wrap) -> dict:
-    model = build(Small(), boxed=FOUR, labelled=SIX, seed=0).double()
+    model = build(Small(), boxed=ALL, labelled=ALL, seed=0).double()
     stage = Stage1() if objective == "classify" else Stage2(image_weight=0.1)
     freeze(idle_parts(model, objective, photos=True))
     before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
@@ -48,31 +45,13 @@ def _train(objective: str, *, rank: int, world: int, seed: int, wrap) -> dict:
     return {"losses": losses, "moved": moved / norm}
 
 
-def _child(objective: str, rank: int, world: int, seed: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    wrap = lambda module: module  # noqa: E731
-    if world > 1:
-        meet = f"file://{folder}/meet_{objective}_{seed}"
-        dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=world)
-        wrap = DistributedDataParallel
-    by_rank = seed + rank if seed else 0  # the bad sampler: seeded by the worker's rank
-    found = _train(objective, rank=rank, world=world, seed=by_rank, wrap=wrap)
-    if world > 1:
-        dist.destroy_process_group()
-    if rank == 0:
-        (folder / f"{objective}_{world}_{seed}.json").write_text(json.dumps(found))
+def _run(objective: str, *, world: int, folder: Path, by_rank: int = 0) -> dict:
+    """`by_rank` above 0: the bad sampler, seeded by the worker's rank."""
 
+    def fn(*, rank: int, world: int, wrap) -> dict:
+        return _train(objective, rank=rank, world=world, seed=by_rank * rank, wrap=wrap)
 
-def _run(objective: str, *, world: int, folder: Path, seed: int = 0) -> dict:
-    context = multiprocessing.get_context("fork")
-    args = [(objective, rank, world, seed, folder) for rank in range(world)]
-    children = [context.Process(target=_child, args=a) for a in args]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-        child.kill()
-    return json.loads((folder / f"{objective}_{world}_{seed}.json").read_text())
+    return run_forked(fn, world=world, folder=folder, name=f"{objective}{by_rank}")
 
 
 def _worst(one: dict, two: dict) -> float:
@@ -90,12 +69,12 @@ def test_two_workers_give_the_losses_of_one(objective: str, tmp_path: Path) -> N
 
 
 def test_a_sampler_seeded_by_rank_is_found_out(tmp_path: Path) -> None:
-    one, two = (_run("joint", world=w, folder=tmp_path, seed=7) for w in (1, 2))
+    one, two = (_run("joint", world=w, folder=tmp_path, by_rank=1) for w in (1, 2))
     assert _worst(one, two) > 1e-6
 
 
 def _model_and_optimizer():
-    model = build(Small(), boxed=FOUR, labelled=SIX)
+    model = build(Small(), boxed=ALL, labelled=ALL)
     optimizer = optimizer_for(model, trunk=model.trunk, lr=1e-3, backbone_lr=None, weight_decay=0)
     return model, optimizer
 

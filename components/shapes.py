@@ -1,0 +1,43 @@
+"""The one shape check, for public doors: expected and got, in the letters that shapes are named by.
+
+N images, R regions or boxes, P proposals, A anchors, C boxed classes, F labelled classes, K classes
+asked for, D features. A number stands for itself.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Shaped(Protocol):
+    """A tensor or an array."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Return the sizes of its dimensions."""
+        ...
+
+
+class ShapeError(ValueError):
+    """A tensor has another shape than its door expects."""
+
+
+def expect(name: str, value: Shaped, shape: str, **sizes: int) -> None:
+    """Raise ShapeError unless `value` has the shape, e.g. expect("scores", s, "P K", P=len(b)).
+
+    Args:
+        name: of the argument, for the message.
+        value: a tensor or an array.
+        shape: one word a dimension: a number, or a letter that `sizes` may bind.
+        sizes: the size of a letter; a letter that is not bound may have any size.
+    """
+    words, got = shape.split(), list(value.shape)
+    wanted = [int(word) if word.isdigit() else sizes.get(word) for word in words]
+    fits = len(got) == len(words) and all(
+        size is None or size == g for size, g in zip(wanted, got, strict=True)
+    )
+    if not fits:
+        bound = ", ".join(f"{letter}={size}" for letter, size in sizes.items())
+        raise ShapeError(
+            f"{name}: expected shape [{', '.join(words)}]{', ' + bound if bound else ''}; "
+            f"got {got}. Give the tensor that the docstring describes."
+        )
