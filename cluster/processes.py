@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -139,6 +140,8 @@ def _wrap(module: Any, **options: Any) -> Any:
     from torch.distributed import get_backend, get_rank
     from torch.nn.parallel import DistributedDataParallel
 
+    # 1 x 1 kernels have two names for one layout; torch warns of the copy, which costs nothing here
+    warnings.filterwarnings("ignore", message="Grad strides do not match", category=UserWarning)
     if get_backend() == "nccl":
         device = torch.device("cuda", get_rank() % torch.cuda.device_count())
         torch.cuda.set_device(device)

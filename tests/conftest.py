@@ -1,8 +1,11 @@
-"""What every test shares: one thread of torch, and no network beyond this machine."""
+"""What every test shares: one thread of torch, one Ray, and no network beyond this machine."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from cluster.session import Session, open_session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # a neighbour's memory is not our fault
@@ -14,6 +17,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs Ray last: groups of forked processes come before Ray's threads."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+
+
 @pytest.fixture
 def write_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--write-golden"))
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[Session]:
+    """Return one Ray for all tests: it costs seconds to start."""
+    with open_session("local", cpus=2) as session:
+        yield session

@@ -1,11 +1,12 @@
 """Paper 5: draw or read, pack, classify on whole-image regions, train jointly, detect, evaluate."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from components.data.drawn.world import PARTS
 from components.data.readers import READERS
-from components.models.choices import PACKAGED
+from components.models.choices import PACKAGED, Lite0, Resnet, Small
 from pipelines.graph.artifact import DETECTIONS, FILES, REPORT, SHARDS, WEIGHTS
 from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.nodes.convert import Convert, convert
@@ -41,12 +42,13 @@ def build(cfg: JointConfig, root: Path) -> Graph:
     boxes = shards.node("boxes", cfg.sources.boxes)
     labels = shards.node("labels", cfg.sources.labels)
     weights = _weights(cfg, root)
+    backbone = _without_place(cfg.backbone)
     start: Inputs = {}
     if cfg.stage1 is not None:
         start["start"] = Node(
             name="stage1",
             fn=classify,
-            cfg=Classify(backbone=cfg.backbone, stage=cfg.stage1),
+            cfg=Classify(backbone=backbone, stage=cfg.stage1),
             inputs={"labels": labels, **weights},
             takes={"labels": SHARDS},
             makes=WEIGHTS,
@@ -55,7 +57,7 @@ def build(cfg: JointConfig, root: Path) -> Graph:
     model = Node(
         name="stage2",
         fn=train_jointly,
-        cfg=TrainJointly(backbone=cfg.backbone, stage=cfg.stage2),
+        cfg=TrainJointly(backbone=backbone, stage=cfg.stage2),
         inputs={"boxes": boxes, "labels": labels, **(start or weights)},
         takes={"boxes": SHARDS, "labels": SHARDS},
         makes=WEIGHTS,
@@ -153,6 +155,12 @@ def _detect(
         makes=DETECTIONS,
         run_on=_run_on(cfg.run_on, f"detect_{name}"),
     )
+
+
+def _without_place(backbone: Small | Resnet | Lite0) -> Small | Resnet | Lite0:
+    """Return the backbone as it enters a key: weights of a user's file count by their bytes."""
+    named = backbone.weights in ("none", *PACKAGED)
+    return backbone if named else replace(backbone, weights="file")
 
 
 def _weights(cfg: JointConfig, root: Path) -> Inputs:

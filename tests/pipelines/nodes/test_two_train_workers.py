@@ -1,0 +1,102 @@
+"""Two Ray Train workers give the losses of one worker with the same global batch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.session import Session
+from cluster.workers import run_group
+from components.data.drawn.files import draw
+from components.data.drawn.world import PARTS, World
+from components.data.pack_shards import pack
+from components.data.readers import READERS, SOURCES
+from components.data.views import PhotoView, SceneView
+from components.models.choices import Small, Stage1, Stage2
+from pipelines.nodes.train import classify_worker, joint_worker
+
+STEPS = 20
+VIEW = PhotoView(sizes=(24, 32))
+WORLD = World(
+    kinds=2, photos_per_class=4, train_scenes=12, tune_scenes=0, test_scenes=0,
+    test_photos_per_class=0, photo_size=40, scene_size=64,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("two_workers")
+    draw(WORLD, out=root, processes=1, say=lambda *_: None)
+    places = {}
+    for name, part in (("boxes", "train_scenes"), ("labels", "train_photos")):
+        places[name] = root / name
+        places[name].mkdir()
+        files = {role: root / place for role, place in PARTS[part].files.items()}
+        reader = READERS[PARTS[part].kind](level="fine")
+        pack(
+            SOURCES[PARTS[part].kind](reader, files), out=places[name], vocabulary=None,
+            name=name, seed=0, shuffle=True, say=lambda _: None,
+        )  # fmt: skip
+    return places
+
+
+def _losses(
+    worker: Any, stage: Any, packed: dict[str, Path], place: Path, *, world: int
+) -> list[dict[str, float]]:
+    """Return what each step says; alone in this process, or as a Ray Train job of two."""
+    said: list[dict[str, float]] = []
+    place.mkdir(parents=True)
+    out = place / "out"
+    out.mkdir()
+
+    def say(done: float, total: float, text: str = "", **values: float) -> None:
+        del total, text
+        if values:
+            (place / f"{int(done):04d}").write_text(json.dumps(values))
+
+    run_group(
+        worker,
+        {"out": out, "backbone": Small(), "stage": stage, "say_every": 1, **packed},
+        workers=world,
+        local=world == 1,
+        scratch=place / "scratch",
+        name="test",
+        say=say,
+    )
+    for step in range(1, STEPS + 1):
+        text = (place / f"{step:04d}").read_text()
+        said.append({k: v for k, v in json.loads(text).items() if k.startswith("train/")})
+    return said
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_two_train_workers_give_the_losses_of_one(
+    stage: str, packed: dict[str, Path], ray_session: Session, tmp_path: Path
+) -> None:
+    del ray_session
+    common = {"steps": STEPS, "warmup": 2, "dtype": "float64"}
+    rows = {
+        "stage1": (
+            classify_worker,
+            lambda world: Stage1(batch=6, view=VIEW, world=world, **common),
+            {"labels": packed["labels"]},
+        ),
+        "stage2": (
+            joint_worker,
+            lambda world: Stage2(
+                scenes=3, photos=5, scene_view=SceneView(size=64), photo_view=VIEW, world=world,
+                **common,
+            ),
+            packed,
+        ),
+    }  # fmt: skip
+    worker, settings, shards = rows[stage]
+    one = _losses(worker, settings(1), shards, tmp_path / "one", world=1)
+    two = _losses(worker, settings(2), shards, tmp_path / "two", world=2)
+    for step, (a, b) in enumerate(zip(one, two, strict=True)):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert b[name] == pytest.approx(a[name], rel=1e-6), f"{name} at step {step + 1}"
+    assert one[0]["train/loss"] != one[-1]["train/loss"]
