@@ -83,7 +83,9 @@ def test_nothing_is_swallowed_or_unpickled() -> None:
 def test_readme_shows_the_house() -> None:
     map_rows = [r for r in (ROOT / "README.md").read_text().splitlines() if r.startswith("| **")]
     shown = {
-        f"{row.split('**')[1]}{name}" for row in map_rows for name in re.findall(r"`(\w+\.py)`", row)
+        f"{row.split('**')[1]}{name}"
+        for row in map_rows
+        for name in re.findall(r"`(\w+\.py)`", row)
     }
     real = {_name(p) for p in FILES if p.name != "__init__.py"}
     assert shown == real, f"README map: missing {real - shown}; gone {shown - real}."

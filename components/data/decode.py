@@ -1,12 +1,14 @@
 """The one door for pictures: bytes in, upright RGB out, limits before anything is allocated."""
 
+import contextlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
@@ -14,6 +16,17 @@ MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 16_384
 ORIENTATION = 0x0112  # EXIF tag
+TURNS = {  # its values that turn, and what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SWAPS = (5, 6, 7, 8)  # width and height change places
+BROKEN = (OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, struct.error)
 
 
 class PictureError(ValueError):
@@ -35,7 +48,12 @@ class Header:
     format: str  # of FORMATS
     width: int  # px, upright
     height: int
-    turned: bool  # the stored picture is not upright
+    turn: int  # of TURNS, or 1: the stored picture is upright
+
+    @property
+    def turned(self) -> bool:
+        """Return whether the stored picture is not upright."""
+        return self.turn != 1
 
 
 def look(data: bytes) -> Header:
@@ -63,15 +81,13 @@ def decode(data: bytes) -> np.ndarray:
     with _opened(data) as picture:
         header = _header(picture)
         if header.format == "JPEG" and picture.mode in ("RGB", "L") and not header.turned:
-            try:
+            with contextlib.suppress(ValueError):  # stricter than Pillow, whose pixels are equal
                 return simplejpeg.decode_jpeg(data, "RGB")
-            except ValueError as error:
-                raise PictureError("image.truncated", str(error)) from None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of Pillow, on odd metadata
-                return np.asarray(_rgb(picture))
-        except (OSError, SyntaxError, ValueError) as error:
+                return np.asarray(_rgb(picture, header.turn))
+        except BROKEN as error:
             raise PictureError("image.truncated", str(error)) from None
 
 
@@ -81,12 +97,13 @@ def _opened(data: bytes) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
+        begins = f"begins with {data[:8]!r}" if data else "the file is empty"
         raise PictureError(
-            "image.undecodable", f"not one of {', '.join(FORMATS)}; begins with {data[:8]!r}"
+            "image.undecodable", f"not one of {', '.join(FORMATS)}; {begins}"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("image.too_large", str(error)) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         raise PictureError("image.undecodable", str(error)) from None
 
 
@@ -94,23 +111,32 @@ def _header(picture: Image.Image) -> Header:
     width, height = picture.size
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
         raise PictureError("image.too_large", f"{width} x {height} pixels")
-    if getattr(picture, "n_frames", 1) > 1:
+    many = picture.format == "MPO"  # a JPEG with previews behind it, as telephones write
+    if not many and getattr(picture, "n_frames", 1) > 1:
         raise PictureError("image.animated", "more than one frame")
-    try:
-        turn = picture.getexif().get(ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, KeyError):
-        turn = 1  # damaged metadata turn nothing; the pixels may be whole
-    swaps = turn in (5, 6, 7, 8)
+    turn = _turn(picture)
     return Header(
-        format=str(picture.format),
-        width=height if swaps else width,
-        height=width if swaps else height,
-        turned=turn not in (0, 1),
+        format="JPEG" if many else str(picture.format),
+        width=height if turn in SWAPS else width,
+        height=width if turn in SWAPS else height,
+        turn=turn,
     )
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    picture = ImageOps.exif_transpose(picture)
+def _turn(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; damaged metadata turn nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            turn = picture.getexif().get(ORIENTATION, 1)
+            return int(turn) if turn in TURNS else 1
+    except BROKEN:
+        return 1
+
+
+def _rgb(picture: Image.Image, turn: int) -> Image.Image:
+    if turn in TURNS:
+        picture = picture.transpose(TURNS[turn])
     if picture.mode.startswith("I"):  # Pillow would clip 16 bits at 255: a white picture
         deep = np.asarray(picture).astype(np.uint32)
         return Image.fromarray((deep // 257).clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -15,7 +15,7 @@ BLOCK, WINDOW = 64, 4  # rows a block, blocks mixed together
 
 def generator(*key: int) -> np.random.Generator:
     """Return the generator of a key; equal keys give equal draws, wherever they are made."""
-    return np.random.Generator(np.random.PCG64(list(key)))
+    return np.random.Generator(np.random.PCG64([part % 2**64 for part in key]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Order:
     seed: int
     block: int = BLOCK
     window: int = WINDOW
-    _epochs: dict[int, _Epoch] = field(default_factory=lambda: dict[int, _Epoch]())
+    _epochs: dict[int, _Epoch] = field(default_factory=dict[int, _Epoch])
     _mixed: dict[tuple[int, int, int], np.ndarray] = field(
-        default_factory=lambda: dict[tuple[int, int, int], np.ndarray]()
+        default_factory=dict[tuple[int, int, int], np.ndarray]
     )
 
     def at(self, positions: np.ndarray) -> np.ndarray:

@@ -4,10 +4,13 @@ A source in a config says where files lie; its reader says how they are read. On
 part of a result's identity: the bytes of the files are, their places are not.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import MinLen
 
 from components.data.sources.label_problems import file_problems
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from components.data.labelled import Labelled
 
 Files = Mapping[str, Path]  # role -> file or folder
+Text = Annotated[str, MinLen(1)]
+LOOKED_FOR = 100  # pictures of a source that a check looks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +27,7 @@ class CocoReader:
     """COCO instances."""
 
     kind: Literal["coco"] = "coco"
-    level: str
+    level: Text
     box_format: Literal["xywh", "xyxy"] = "xywh"
     unannotated: Literal["no_box", "unlabelled"] = "no_box"
 
@@ -32,7 +37,7 @@ class FoldersReader:
     """One folder a class."""
 
     kind: Literal["folders"] = "folders"
-    level: str
+    level: Text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +54,9 @@ class CsvReader:
     """A table of image labels."""
 
     kind: Literal["csv"] = "csv"
-    level: str
+    level: Text
     columns: Columns = field(default_factory=Columns)
-    separator: str = "|"  # between the labels of one picture; -name is a class known absent
+    separator: Text = "|"  # between the labels of one picture; -name is a class known absent
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values kept
 
 
@@ -62,7 +67,7 @@ class Coco:
     kind: Literal["coco"] = "coco"
     annotations: str  # instances JSON
     images: str  # folder
-    level: str  # of the classes: coarse, fine, ...; ids are <level>:<name>
+    level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
     box_format: Literal["xywh", "xyxy"] = "xywh"
     unannotated: Literal["no_box", "unlabelled"] = "no_box"  # pictures without annotation
 
@@ -85,7 +90,7 @@ class Folders:
 
     kind: Literal["folders"] = "folders"
     images: str  # folder of class folders
-    level: str
+    level: Text
 
     @property
     def reader(self) -> FoldersReader:
@@ -105,9 +110,9 @@ class Csv:
     kind: Literal["csv"] = "csv"
     table: str  # CSV with a header
     images: str  # folder
-    level: str
+    level: Text
     columns: Columns = field(default_factory=Columns)
-    separator: str = "|"
+    separator: Text = "|"
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -160,15 +165,23 @@ def check_files(source: Coco | Folders | Csv, root: Path) -> list[str]:
         source: from a config.
         root: the folder that relative paths start from.
     """
-    files = {role: (root / place).resolve() for role, place in source.files.items()}
+    files = {r: Path(os.path.abspath(root / place)) for r, place in source.files.items()}
     found = file_problems(files)
     if found:
         return found
     from components.data.sources.label_problems import DataError
 
+    looked, there = 0, 0
     try:
-        for _ in SOURCES[source.kind](source.reader, files):
-            pass
+        for sample in SOURCES[source.kind](source.reader, files):
+            if looked < LOOKED_FOR:
+                looked += 1
+                there += sample.path.exists()
     except DataError as error:
         return list(error.problems)
+    if not there:
+        return [
+            f"images: none of the first {looked} listed pictures is there; got folder "
+            f"{files['images']}. Name the folder that the label file's names start from."
+        ]
     return []

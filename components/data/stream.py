@@ -17,9 +17,9 @@ import torch
 from components.data.augment import Shown, canvas_of, carry, lay, look_of, show
 from components.data.decode import decode
 from components.data.labelled import CROWD, Target
-from components.data.shards import Shards
 from components.data.order import Order
 from components.data.sample import Batch
+from components.data.shards import Shards
 from components.data.views import PlainView, View
 
 THIN = 1.0  # px of the batch: boxes with a shorter side teach nothing
@@ -160,7 +160,7 @@ def prefetch(
                 if ended.is_set():
                     return
                 put(stream.batch(step, rank=rank, world=world))
-        except BaseException as error:  # noqa: BLE001  it is raised where the batch is wanted
+        except BaseException as error:
             put(error)
 
     thread = threading.Thread(target=work, name="batches", daemon=True)

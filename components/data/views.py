@@ -7,6 +7,7 @@ from annotated_types import Interval, MinLen
 
 Side = Annotated[int, Interval(ge=8, le=4096)]  # px
 Fraction = Annotated[float, Interval(ge=0, le=1)]
+Share = Annotated[float, Interval(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +15,7 @@ class SceneView:
     """Training pictures with boxes: the whole picture, its long side scaled to `size`."""
 
     size: Side
-    scale: tuple[float, float] = (1.0, 1.0)  # smallest, largest factor on size; at most 1
+    scale: tuple[Share, Share] = (1.0, 1.0)  # smallest, largest factor on size
     flip: bool = True  # left and right, half of the time
     exposure: Fraction = 0.0  # gain 1 +- this
     level: Fraction = 0.0  # offset +- this, of full white
@@ -26,7 +27,7 @@ class PhotoView:
     """Training photos with image labels: a crop, its long side scaled to one of `sizes`."""
 
     sizes: Annotated[tuple[Side, ...], MinLen(1)]  # one is drawn for each step
-    crop: Annotated[float, Interval(gt=0, le=1)] = 0.6  # least share of each side that is kept
+    crop: Share = 0.6  # least share of each side that is kept
     flip: bool = True
     exposure: Fraction = 0.15
     level: Fraction = 0.05

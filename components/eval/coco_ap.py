@@ -8,6 +8,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -46,7 +47,7 @@ def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dic
 
     Args:
         truth: with categories as positions in `ids`.
-        found: detections, likewise; at most 100 a picture count.
+        found: detections, likewise; the best 100 of a class in a picture count.
         ids: the class ids.
     """
     counts = np.bincount(truth.category[(truth.flags & CROWD) == 0], minlength=len(ids))
@@ -90,7 +91,7 @@ def _precision(truth: Truth, found: Detections, *, classes: int) -> np.ndarray |
             zip(truth.image, truth.category, boxes.tolist(), truth.flags.tolist(), strict=True)
         )
     ]  # fmt: skip
-    results = [
+    results: Any = [
         {"image_id": int(i), "category_id": int(c) + 1, "bbox": box, "score": float(s)}
         for i, c, s, box in zip(
             found.image, found.category, found.score, xywh(found.boxes).tolist(), strict=True
@@ -98,13 +99,14 @@ def _precision(truth: Truth, found: Detections, *, classes: int) -> np.ndarray |
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         reference = COCO()
-        reference.dataset = {
+        dataset: Any = {
             "images": [
                 {"id": i, "width": int(w), "height": int(h)} for i, (w, h) in enumerate(truth.sizes)
             ],
             "annotations": annotations,
             "categories": [{"id": k + 1, "name": str(k)} for k in range(classes)],
         }
+        reference.dataset = dataset
         reference.createIndex()
         evaluation = COCOeval(reference, reference.loadRes(results), "bbox")
         evaluation.params.areaRng = evaluation.params.areaRng[:1]

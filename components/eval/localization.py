@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.data.labelled import CROWD
 from components.eval.coco_ap import Truth
 from components.eval.detections import Detections
 
@@ -31,9 +32,9 @@ def localization(truth: Truth, found: Localized) -> dict[str, float]:
     `class_top1` looks at the class alone; `fixed_box` and `whole_image` at a box that no detector
     made: the middle 70 % of both sides, and the picture.
     """
-    pictures = len(truth.sizes)
-    if not pictures:
+    if not len(truth.sizes):
         return {}
+    truth = _without_crowds(truth)
     first = _ranked(found.best, 1)
     fixed = _fixed(truth.sizes, FIXED)
     whole = _fixed(truth.sizes, 1.0)
@@ -67,21 +68,37 @@ def _ranked(found: Detections, top: int) -> Detections:
 
 def _hits(truth: Truth, found: Detections) -> np.ndarray:
     """Return the pictures that hold a detection of the right class in the right place."""
-    pairs = [
-        (d, t)
-        for d, image in enumerate(found.image.tolist())
-        for t in _truths(truth, image)
-        if truth.category[t] == found.category[d]
-    ]
-    if not pairs:
-        return np.zeros(0, np.int64)
-    d, t = np.array(pairs).T
+    d, t = _same_class(truth, found)
     good = paired_iou(found.boxes[d], truth.boxes[t]) > ENOUGH
     return np.unique(found.image[d[good]])
 
 
-def _truths(truth: Truth, image: int) -> list[int]:
-    return np.flatnonzero(truth.image == image).tolist()
+def _without_crowds(truth: Truth) -> Truth:
+    single = (truth.flags & CROWD) == 0
+    return Truth(
+        sizes=truth.sizes,
+        image=truth.image[single],
+        category=truth.category[single],
+        boxes=truth.boxes[single],
+        flags=truth.flags[single],
+    )
+
+
+def _same_class(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs (detection, truth) of one picture and one class, as two index arrays."""
+    wanted, said = _keys(truth, found)
+    order = np.argsort(wanted, kind="stable")
+    first = np.searchsorted(wanted[order], said, "left")
+    counts = np.searchsorted(wanted[order], said, "right") - first
+    d = np.repeat(np.arange(len(said)), counts)
+    within = np.arange(len(d)) - np.repeat(counts.cumsum() - counts, counts)
+    return d, order[np.repeat(first, counts) + within]
+
+
+def _keys(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Return one number a truth and one a detection: equal for equal picture and class."""
+    classes = 1 + max(truth.category.max(initial=0), found.category.max(initial=0))
+    return truth.image * classes + truth.category, found.image * classes + found.category
 
 
 def _share(truth: Truth, found: Detections) -> float:
@@ -89,9 +106,8 @@ def _share(truth: Truth, found: Detections) -> float:
 
 
 def _right_classes(truth: Truth, first: Detections) -> float:
-    pairs = {(i, c) for i, c in zip(truth.image.tolist(), truth.category.tolist(), strict=True)}
-    said = zip(first.image.tolist(), first.category.tolist(), strict=True)
-    return sum(pair in pairs for pair in said) / len(truth.sizes)
+    wanted, said = _keys(truth, first)
+    return int(np.isin(said, wanted).sum()) / len(truth.sizes)
 
 
 def _fixed(sizes_N2: np.ndarray, share: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The closed list of metric names: `<group>/<name>`, with `@<set>` for a set of classes or a control."""
+"""The closed list of metric names: `<group>/<name>`, with `@<words>` for a set or a control."""
 
 import re
 
@@ -24,8 +24,8 @@ class MetricNameError(ValueError):
 
 def check_name(name: str) -> str:
     """Return the name, or raise MetricNameError; what follows an @ names a set of classes."""
-    stem, _, group = name.partition("@")
-    if stem not in NAMES or (group and not re.fullmatch(r"[A-Za-z0-9_]{1,60}", group)):
+    stem, at, group = name.partition("@")
+    if stem not in NAMES or (at and not re.fullmatch(r"[A-Za-z0-9_]{1,120}", group)):
         raise MetricNameError(
             f"metric: not in the list; got {name!r}. Add it to components/eval/metric_names.py."
         )

@@ -1,4 +1,4 @@
-"""Any AP over named sets of classes: seen (with boxes to train on), novel (labels only), yours."""
+"""Any AP over named sets of classes: seen (boxes to train on), novel (labels only), yours."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -28,14 +28,18 @@ def over_groups(
 
 
 def seen_and_novel(
-    scores: Mapping[str, ClassScore], *, boxed: Collection[str]
+    scores: Mapping[str, ClassScore], *, boxed: Collection[str], labelled: Collection[str]
 ) -> Iterator[tuple[str, float]]:
     """Yield AP over the classes that had boxes in training, and over those that had only labels."""
     table = dict(scores)
-    halves = {
-        "seen": [i for i in table if i in boxed],
-        "novel": [i for i in table if i not in boxed],
-    }
-    for half, ids in halves.items():
+    for half in ("seen", "novel"):
+        ids = [i for i in table if half_of(i, boxed=boxed, labelled=labelled) == half]
         for metric, value in mean_over(table, ids).items():
             yield check_name(f"{half}/{metric}"), value
+
+
+def half_of(class_id: str, *, boxed: Collection[str], labelled: Collection[str]) -> str:
+    """Return seen, novel, or unknown: a class of the test set that training never met."""
+    if class_id in boxed:
+        return "seen"
+    return "novel" if class_id in labelled else "unknown"

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components.models.choices import Backbone, Lite0, Resnet, Small
+from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
 from components.train.tensors import WeightsError, fit_tensors
 from components.vocab.classes import Vocabulary, union
@@ -106,7 +107,10 @@ def read_record(folder: Path) -> Record:
 
 
 def load_model(folder: Path) -> tuple[Detector, Record]:
-    """Return the detector of a model directory, in evaluation mode, and its record.
+    """Return the detector of a model directory, to be looked at only, and its record.
+
+    Fixed normalisations are folded, so it can be neither trained nor saved again; training goes
+    on by `continue_from`.
 
     Raises:
         ModelError: the folder is no model directory.
@@ -116,6 +120,7 @@ def load_model(folder: Path) -> tuple[Detector, Record]:
     detector = build(record.backbone, boxed=record.boxed, labelled=record.labelled)
     detector.to(DTYPES[record.dtype])
     fit_tensors(detector, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    fold_norms(detector.trunk)
     return detector.eval(), record
 
 

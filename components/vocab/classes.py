@@ -73,7 +73,7 @@ class Vocabulary:
             found = json.loads(path.read_text(encoding="utf-8"))
             classes = [(str(c["id"]), str(c["name"])) for c in found["classes"]]
             version = int(found["version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise VocabularyError(
                 f"{path}: not a vocabulary; got {error!r}. Write it with vocabox."
             ) from error

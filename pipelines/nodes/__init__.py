@@ -1,1 +1,1 @@
-"""One act each: artifacts in, one artifact out. A node only calls: components inside, cluster around."""
+"""One act each: artifacts in, one out. A node only calls: components inside, cluster around."""

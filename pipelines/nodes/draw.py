@@ -1,4 +1,4 @@
-"""World settings -> Files: the drawn pictures and their labels, in the formats a user would bring."""
+"""World settings -> Files: drawn pictures and their labels, in the formats a user would bring."""
 
 from dataclasses import dataclass
 from typing import Any

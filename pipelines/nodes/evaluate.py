@@ -26,7 +26,7 @@ class Evaluate:
     """What is scored, over which classes."""
 
     tests: tuple[Evaluated, ...]
-    groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict[str, tuple[str, ...]]())
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     pictures: int = 8
 
 
@@ -35,11 +35,12 @@ def evaluate(task: Task) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from components.eval.coco_ap import METRICS
     from components.train.checkpoint import read_record
 
     cfg: Evaluate = task.cfg
     record = read_record(task.path("model"))
-    boxed = frozenset(record.boxed.ids)
+    met = {"boxed": frozenset(record.boxed.ids), "labelled": frozenset(record.labelled.ids)}
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     main = next(
@@ -49,16 +50,26 @@ def evaluate(task: Task) -> dict[str, Any]:
         task.say(i, len(cfg.tests), "test sets")
         found, shards = _read(task, test)
         if test.task == "localization":
-            metrics |= _localization(task, test)
+            _add(metrics, _localization(task, test), test)
             continue
         scores = _scores(shards, found)
-        metrics |= dict(_named(scores, test, cfg, boxed, main=test.name == main))
-        rows += _rows(scores, test, boxed)
+        _add(metrics, dict(_named(scores, test, cfg, met, main=test.name == main)), test)
+        rows += _rows(scores, test, met)
         if test.part == "test" and test.control == "regions" and cfg.pictures:
             _draw(task.out / "pictures", test.name, shards, found, cfg.pictures)
     (task.out / "metrics.json").write_text(json.dumps(metrics, sort_keys=True, indent=1))
-    pq.write_table(pa.Table.from_pylist(rows), task.out / "per_class.parquet", store_schema=False)
+    numbers = ((name, pa.float64()) for name in METRICS)
+    texts = ((name, pa.string()) for name in ("test", "class", "group"))
+    schema = pa.schema([*texts, ("truths", pa.int64()), *numbers])
+    table = pa.Table.from_pylist(rows, schema=schema)
+    pq.write_table(table, task.out / "per_class.parquet", store_schema=False)
     return {"metrics": metrics}
+
+
+def _add(metrics: dict[str, float], named: Mapping[str, float], test: Evaluated) -> None:
+    """Add a test set's metrics; the first set of a kind has the plain names, others add theirs."""
+    taken = bool(metrics.keys() & named.keys())
+    metrics |= {_marked(n, test.name) if taken else n: value for n, value in named.items()}
 
 
 def _read(task: Task, test: Evaluated) -> tuple[tuple[tuple[str, ...], Any], Any]:
@@ -85,7 +96,7 @@ def _named(
     scores: Mapping[str, Any],
     test: Evaluated,
     cfg: Evaluate,
-    boxed: frozenset[str],
+    met: Mapping[str, frozenset[str]],
     *,
     main: bool,
 ) -> Iterator[tuple[str, float]]:
@@ -93,7 +104,7 @@ def _named(
     from components.eval.metric_names import check_name
     from components.eval.seen_novel import over_groups, seen_and_novel
 
-    halves = dict(seen_and_novel(scores, boxed=boxed))
+    halves = dict(seen_and_novel(scores, **met))
     if test.part == "tune":
         yield from over_groups(scores, prefix="val", groups={})
         for half in ("seen", "novel"):
@@ -104,7 +115,7 @@ def _named(
     named = dict(over_groups(scores, prefix=level, groups=cfg.groups))
     if test.control != "regions":
         for name, value in named.items():
-            yield check_name(_control(name, test.control)), value
+            yield _marked(name, test.control), value
         return
     yield from named.items()
     if main:
@@ -112,9 +123,11 @@ def _named(
         yield from halves.items()
 
 
-def _control(name: str, control: str) -> str:
-    stem, at, group = name.partition("@")
-    return f"{stem}@{group}_{control}" if at else f"{stem}@{control}"
+def _marked(name: str, mark: str) -> str:
+    """Return a metric's name with one word more after the @."""
+    from components.eval.metric_names import check_name
+
+    return check_name(f"{name}_{mark}" if "@" in name else f"{name}@{mark}")
 
 
 def _localization(task: Task, test: Evaluated) -> dict[str, float]:
@@ -123,23 +136,26 @@ def _localization(task: Task, test: Evaluated) -> dict[str, float]:
     from components.eval.localization import Localized, localization
 
     (ids, detections), shards = _read(task, test)
+    every = tuple(dict.fromkeys((*ids, *shards.vocabulary.ids)))
     place = task.path(f"found_{test.name}")
     found = Localized(
         best=Detections.read(place / "best.parquet"),
         given=Detections.read(place / "given.parquet"),
         detections=detections,
     )
-    return localization(truth_of(shards, ids=ids), found)
+    return localization(truth_of(shards, ids=every), found)
 
 
 def _rows(
-    scores: Mapping[str, Any], test: Evaluated, boxed: frozenset[str]
+    scores: Mapping[str, Any], test: Evaluated, met: Mapping[str, frozenset[str]]
 ) -> list[dict[str, Any]]:
+    from components.eval.seen_novel import half_of
+
     return [
         {
             "test": test.name,
             "class": class_id,
-            "group": "seen" if class_id in boxed else "novel",
+            "group": half_of(class_id, **met),
             "truths": score.truths,
             "AP": score.AP,
             "AP50": score.AP50,

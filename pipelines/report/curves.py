@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 340, 150, 46, 20  # px
+WIDTH, HEIGHT, LEFT, BOTTOM = 340, 150, 58, 20  # px
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDE, TALL, GAP_X, GAP_Y = 150, 42, 46, 14  # px
+LETTERS = 21  # of a name that fit into a box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +50,11 @@ def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
 
 def _box(node: Placed, at: tuple[int, int]) -> str:
     x, y = at
+    shown = node.name if len(node.name) <= LETTERS else f"{node.name[: LETTERS - 1]}…"
     took = f"{node.seconds:.1f} s" if node.state == "done" else node.state
     return (
-        f'<g class="node {escape(node.state)}"><rect x="{x}" y="{y}" width="{WIDE}" '
-        f'height="{TALL}" rx="6"/><text x="{x + 8}" y="{y + 17}">{escape(node.name)}</text>'
+        f'<g class="node {escape(node.state)}"><title>{escape(node.name)}</title>'
+        f'<rect x="{x}" y="{y}" width="{WIDE}" height="{TALL}" rx="6"/>'
+        f'<text x="{x + 8}" y="{y + 17}">{escape(shown)}</text>'
         f'<text class="small" x="{x + 8}" y="{y + 33}">{escape(took)}</text></g>'
     )

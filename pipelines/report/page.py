@@ -5,8 +5,10 @@ page's own policy forbids scripts and requests.
 """
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ class Page:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
+MOST_CLASSES = 2000  # rows of the table; a vocabulary can have 21,841
 HEADLINE = (
     ("novel/AP50", "AP50, classes with image labels only"),
     ("seen/AP50", "AP50, classes with boxes"),
@@ -93,7 +96,9 @@ def render(page: Page) -> str:
         headline=[(page.metrics[n], text, n) for n, text in HEADLINE if n in page.metrics],
         graph=graph_svg(placed),
         curves=_curves(page.curves),
-        classes=sorted(page.classes, key=lambda row: (row.test, row.group, -row.AP50, row.name)),
+        classes=sorted(page.classes, key=_rank)[:MOST_CLASSES],
+        metrics=_grouped(page.metrics),
+        reasons=any(node.why for node in page.nodes),
         pictures=[(p.caption, base64.b64encode(p.jpeg).decode()) for p in page.pictures],
     )
 
@@ -103,6 +108,18 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None or value != value:  # noqa: PLR0124  NaN
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _rank(row: ClassRow) -> tuple[str, str, float, str]:
+    """Return the place of a row: best first in each group, without a score last."""
+    worth = -row.AP50 if math.isfinite(row.AP50) else math.inf
+    return row.test, row.group, worth, row.name
+
+
+def _grouped(metrics: Mapping[str, float | None]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """Return (group, its metrics by name), sorted."""
+    pairs = groupby(sorted(metrics.items()), key=lambda pair: pair[0].partition("/")[0])
+    return [(group, list(of_group)) for group, of_group in pairs]
 
 
 def _curves(curves: Mapping[str, Mapping[str, Points]]) -> list[tuple[str, str, str]]:

@@ -19,10 +19,11 @@ import torch
 
 from components.data.sample import Batch
 from components.models.choices import Backbone, Lite0, Resnet
+from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
 from components.vocab.classes import Vocabulary
 
-ROUNDS, PICTURES, SIZE = 7, 4, 320
+ROUNDS, PICTURES, SIZE = 15, 1, 320  # one picture at a time, as `vocabox predict` does
 LEAST = 1.25  # EfficientNet-Lite0 over ResNet-18
 
 
@@ -30,7 +31,9 @@ def _detector(backbone: Backbone) -> Detector:
     torch.manual_seed(0)
     coarse = Vocabulary.of(f"coarse:{i}" for i in range(7))
     fine = Vocabulary.of(f"fine:{i}" for i in range(65))
-    return build(backbone, boxed=coarse, labelled=fine).eval()
+    detector = build(backbone, boxed=coarse, labelled=fine).eval()
+    fold_norms(detector.trunk)  # as a model is loaded
+    return detector
 
 
 def _pictures() -> Batch:
@@ -43,8 +46,8 @@ def predict(*, rounds: int) -> tuple[dict[str, float], list[tuple[str, bool]]]:
     rows: dict[str, Callable[[], object]] = {}
     batch = _pictures()
     for name, backbone in {
-        "EfficientNet-Lite0 + FPN": Lite0(),
-        "ResNet-18 + FPN": Resnet(depth=18),
+        "EfficientNet-Lite0 + FPN": Lite0(weights="file"),
+        "ResNet-18 + FPN": Resnet(depth=18, weights="file"),  # fixed normalisation, as with weights
     }.items():
         detector = _detector(backbone)
         rows[name] = lambda detector=detector: detector.regions(batch)

@@ -27,7 +27,12 @@ def file_problems(files: Mapping[str, Path]) -> list[str]:
     found: list[str] = []
     for role, path in files.items():
         want_folder = role in FOLDERS
-        if not path.exists():
+        try:
+            there = path.exists()
+        except (OSError, ValueError) as error:  # a name too long, a zero byte in it
+            found.append(f"{role}: not a path; got {str(path)!r:.80}: {error}. Name another.")
+            continue
+        if not there:
             found.append(
                 f"{role}: nothing is there; got {path}. Paths start from the config's folder."
             )
@@ -48,11 +53,35 @@ def few(lines: list[str], *, of: str) -> list[str]:
     return [*lines[:SHOWN], f"{of}: {len(lines) - SHOWN} more of this kind."]
 
 
+def text_problem(text: str, where: str) -> str | None:
+    """Return what is wrong with a name that goes into files of ours: half a character in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{where}: a name is not Unicode; got {text!a:.80}. Write it in UTF-8."
+    return None
+
+
 def place_problem(name: str, where: str) -> str | None:
     """Return what is wrong with a picture's file name: absolute, or out of its folder."""
+    if problem := text_problem(name, where):
+        return problem
     if os.path.isabs(name) or ".." in Path(name).parts or "\\" in name or "\0" in name:
         return (
             f"{where}: a picture must lie under its folder; got file_name {name!r}. "
             "Write the path relative to the folder of images."
         )
+    return None
+
+
+def outside_problem(corners: tuple[float, ...], sides: tuple[int, int], where: str) -> str | None:
+    """Return what is wrong with a box (x1, y1, x2, y2) that does not meet its picture."""
+    for low, high, side in zip(corners[:2], corners[2:], sides, strict=True):
+        shared = min(high, side) - max(low, 0)
+        if shared < 0 or (shared == 0 and high > low):
+            box = ", ".join(f"{c:g}" for c in corners)
+            return (
+                f"{where}: the box lies outside its picture of {sides[0]} x {sides[1]} px; got "
+                f"corners [{box}]. Mend or remove it."
+            )
     return None

@@ -103,6 +103,8 @@ def _labelled(
     absent = tuple(f"{reader.level}:{n[1:]}" for n in names if n.startswith("-") and n != "-")
     both = set(present) & set(absent)
     problem = None
+    if "-" in names:
+        problem = f"{where}: a minus without a class; got {cell!r:.60}. Write -name, or remove it."
     if both:
         problem = f"{where}: a class is present and absent; got {min(both)!r}. Keep one."
     return Labelled(

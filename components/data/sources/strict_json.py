@@ -33,12 +33,20 @@ def read_json(path: Path) -> Any:
         ) from None
     except RecursionError:
         raise DataError([f"{path}: nested too deep; got hundreds of levels. Flatten it."]) from None
-    except ValueError as error:
+    except _NotStrict as error:
         raise DataError([f"{path}: {error}"]) from None
+    except ValueError:  # Python's limit on the digits of an integer
+        raise DataError(
+            [f"{path}: an integer is too long; got one of thousands of digits. Mend it."]
+        ) from None
+
+
+class _NotStrict(ValueError):
+    """JSON that Python would read and the standard forbids."""
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"not a number that JSON knows; got {name}. Remove it or write null.")
+    raise _NotStrict(f"not a number that JSON knows; got {name}. Remove it or write null.")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -46,5 +54,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"a key stands twice in one object; got {twice!r}. Keep one of them.")
+        raise _NotStrict(f"a key stands twice in one object; got {twice!r}. Keep one of them.")
     return made
