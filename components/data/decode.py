@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import stat
 import struct
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -56,6 +58,21 @@ class Header:
         return self.turn != 1
 
 
+def picture_bytes(path: Path) -> bytes:
+    """Read a picture's file; raise PictureError where there is none of a size we read."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise PictureError("file.unreadable", "not a file")
+        if about.st_size > MOST_BYTES:
+            raise PictureError("image.too_large", f"{about.st_size} bytes; at most {MOST_BYTES}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError("image.missing", "no such file in the folder of images") from None
+    except OSError as error:
+        raise PictureError("file.unreadable", error.strerror or str(error)) from None
+
+
 def look(data: bytes) -> Header:
     """Read a picture's header and hold it against the limits; no pixel is decoded.
 
@@ -94,6 +111,7 @@ def decode(data: bytes) -> np.ndarray:
 def _opened(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of Pillow, on odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -145,3 +163,16 @@ def _rgb(picture: Image.Image, turn: int) -> Image.Image:
         white = Image.new("RGBA", over.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, over).convert("RGB")
     return picture.convert("RGB")
+
+
+def upright(boxes_R4: np.ndarray, header: Header) -> np.ndarray:
+    """Turn boxes float32 [R, 4] of the stored pixels into boxes of the upright picture."""
+    x1, y1, x2, y2 = boxes_R4.reshape(-1, 4).T
+    width, height = header.width, header.height  # upright
+    left, right = (y1, y2) if header.turn in SWAPS else (x1, x2)
+    top, bottom = (x1, x2) if header.turn in SWAPS else (y1, y2)
+    if header.turn in (2, 3, 6, 7):
+        left, right = width - right, width - left
+    if header.turn in (3, 4, 7, 8):
+        top, bottom = height - bottom, height - top
+    return np.stack([left, top, right, bottom], 1).astype(np.float32)

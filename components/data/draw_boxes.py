@@ -59,7 +59,7 @@ def label_of(box: Box) -> str:
 
 
 def colour_of(class_id: str) -> tuple[int, int, int]:
-    """Return the colour of a class: dark enough for white text (contrast 3 or more), the same in every picture."""
+    """Return the colour of a class: the same in every picture, dark enough for white text."""
     digest = hashlib.sha256(class_id.encode()).digest()
     red, green, blue = colorsys.hsv_to_rgb(digest[0] / 256, 0.75, 0.45 + digest[1] / 256 * 0.15)
     return round(red * 255), round(green * 255), round(blue * 255)

@@ -9,7 +9,8 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.decode import SUFFIXES, Header, PictureError, decode, look
+from components.data.decode import (
+    SUFFIXES,
+    SWAPS,
+    Header,
+    PictureError,
+    decode,
+    look,
+    picture_bytes,
+    upright,
+)
 from components.data.index_schema import RECORD_VERSION, ROW_GROUP, SCHEMA
 from components.data.labelled import Labelled, Supervision
-from components.data.sources.label_problems import DataError
+from components.data.sources.label_problems import DataError, few, outside_problem
 from components.vocab.classes import Vocabulary
 
 SHARD_SAMPLES, SHARD_BYTES = 1000, 256 * 2**20
@@ -50,7 +60,7 @@ class _Shards:
     """The shards being written: members in order, each with its place."""
 
     out: Path
-    files: list[dict[str, Any]] = field(default_factory=lambda: list[dict[str, Any]]())
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     tar: tarfile.TarFile | None = None
     samples: int = 0
 
@@ -105,35 +115,37 @@ def pack(
         max_bad_fraction: share of pictures that may be left out, in [0, 1].
 
     Raises:
-        DataError: too many pictures cannot be used, or none is left.
+        DataError: too many pictures cannot be used, none is left, or a box is outside its own.
+        VocabularyError: a label's class is not in the vocabulary given.
     """
-    good, bad, seen = _look_at(samples, out=out, say=say)
-    _enough(good, bad, seen, most=max_bad_fraction, name=name)
+    good, left, seen = _look_at(samples, out=out, say=say)
+    bad = Counter(line["check"] for line in left)
+    _enough(good, left, seen, most=max_bad_fraction, name=name)
     if shuffle:
         good.sort(key=lambda g: hashlib.sha256(f"{seed}/{g.key}".encode()).digest())
-    classes = vocabulary or Vocabulary.of(
-        c for g in good for c in (*g.sample.classes, *g.sample.present, *g.sample.absent)
-    )
-    place = {class_id: i for i, class_id in enumerate(classes.ids)}
-    shards, rows, boxes = _Shards(out=out), list[dict[str, Any]](), 0
-    for done, g in enumerate(good):
-        row = _row(g, place)
-        facts = _facts(row, classes)
-        data = g.sample.path.read_bytes()
-        if hashlib.sha256(data).digest() != g.sha256:
-            raise DataError([f"{g.sample.source_name}: the picture changed while it was packed; "
-                             "got other bytes the second time. Pack again."])  # fmt: skip
-        row["shard"], row["offset"] = shards.add(g.key, SUFFIXES[g.header.format], data, facts)
-        row["size"] = len(data)
-        rows.append(row)
-        boxes += len(row["boxes"])
-        if done % SAY_EVERY == 0:
-            say(seen + done)
-    shards.close()
+    used = {c for g in good for c in (*g.sample.classes, *g.sample.present, *g.sample.absent)}
+    classes = Vocabulary.of(used) if vocabulary is None else vocabulary
+    place = {class_id: classes.index(class_id) for class_id in sorted(used)}
+    rows = [_row(g, place) for g in good]
+    shards, boxes = _Shards(out=out), sum(len(row["boxes"]) for row in rows)
+    with closing(shards):
+        for done, (g, row) in enumerate(zip(good, rows, strict=True)):
+            data = picture_bytes(g.sample.path)
+            if hashlib.sha256(data).digest() != g.sha256:
+                raise DataError(
+                    [f"{g.sample.source_name}: the picture changed while it was packed; got other "
+                     "bytes the second time. Pack again."]
+                )  # fmt: skip
+            suffix, facts = SUFFIXES[g.header.format], _facts(row, classes)
+            row["shard"], row["offset"] = shards.add(g.key, suffix, data, facts)
+            row["size"] = len(data)
+            if done % SAY_EVERY == 0:
+                say(seen + done)
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     pq.write_table(
         table, out / "index.parquet", compression="zstd", row_group_size=ROW_GROUP,
-        use_dictionary=["format"], store_schema=False,
+        use_dictionary=["format"],  # pyright: ignore[reportArgumentType]  its stub is wrong
+        store_schema=False,
     )  # fmt: skip
     classes.write(out / "vocabulary.json")
     _record(out, name=name, seed=seed, shuffle=shuffle, good=good, bad=bad, shards=shards.files,
@@ -143,66 +155,74 @@ def pack(
 
 def _look_at(
     samples: Iterable[Labelled], *, out: Path, say: Callable[[int], None]
-) -> tuple[list[_Good], Counter[str], int]:
+) -> tuple[list[_Good], list[dict[str, str]], int]:
     """Look at every picture once; those that do not decode go to quarantine.jsonl."""
     good: list[_Good] = []
-    bad: Counter[str] = Counter()
+    left: list[dict[str, str]] = []
+    problems: list[str] = []
     seen = 0
     with (out / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
         for sample in samples:
             seen += 1
             try:
-                data = _bytes(sample.path)
+                data = picture_bytes(sample.path)
                 header = look(data)
                 decode(data)
-                _fits(sample, header)
+                sample = _fitted(sample, header)  # noqa: PLW2901
             except PictureError as error:
-                bad[error.check] += 1
                 line = {"source_name": sample.source_name, "check": error.check, "text": error.text}
+                left.append(line)
                 quarantine.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
                 continue
+            problems += _misplaced(sample, header)
             good.append(_Good(sample, header, f"{len(good):08d}", hashlib.sha256(data).digest()))
             if seen % SAY_EVERY == 0:
                 say(seen)
-    return good, bad, seen
+    if problems:
+        raise DataError(few(problems, of="boxes"))
+    return good, left, seen
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise PictureError("image.missing", "no such file in the folder of images") from None
-    except OSError as error:
-        raise PictureError("file.unreadable", error.strerror or str(error)) from None
+def _fitted(sample: Labelled, header: Header) -> Labelled:
+    """Return the sample with its boxes in the upright picture, where the label file's size says."""
+    width, height = header.width, header.height
+    if sample.width is None or (sample.width, sample.height) == (width, height):
+        return sample
+    if header.turn in SWAPS and (sample.height, sample.width) == (width, height):
+        return replace(sample, boxes=upright(sample.boxes, header), width=width, height=height)
+    raise PictureError(
+        "image.size",
+        f"the label file says {sample.width} x {sample.height}, the picture is {width} x {height}",
+    )
 
 
-def _fits(sample: Labelled, header: Header) -> None:
-    said = (sample.width, sample.height)
-    if None not in said and said != (header.width, header.height):
-        raise PictureError(
-            "image.size",
-            f"the label file says {said[0]} x {said[1]}, the picture is "
-            f"{header.width} x {header.height}",
-        )
+def _misplaced(sample: Labelled, header: Header) -> list[str]:
+    sides, where = (header.width, header.height), sample.source_name
+    return [p for b in sample.boxes.tolist() if (p := outside_problem(tuple(b), sides, where))]
 
 
-def _enough(good: list[_Good], bad: Counter[str], seen: int, *, most: float, name: str) -> None:
-    count = sum(bad.values())
+def _enough(
+    good: list[_Good], left: list[dict[str, str]], seen: int, *, most: float, name: str
+) -> None:
+    count = len(left)
     if seen == 0 or not good:
         raise DataError(
-            [f"{name}: no picture is left; got {seen} listed and {count} left out"
-             f"{_reasons(bad)}. Look at the sources."]
+            [f"{name}: no picture is left; got {seen} listed and {count} left out{_reasons(left)}. "
+             "Look at the sources."]
         )  # fmt: skip
     if count > most * seen:
         raise DataError(
             [f"{name}: too many pictures cannot be used; got {count} of {seen}"
-             f"{_reasons(bad)}. Mend them, or raise sources.max_bad_fraction from {most}."]
+             f"{_reasons(left)}. Mend them, or raise sources.max_bad_fraction from {most}."]
         )  # fmt: skip
 
 
-def _reasons(bad: Counter[str]) -> str:
-    common = ", ".join(f"{check} {times}" for check, times in bad.most_common(5))
-    return f" ({common})" if common else ""
+def _reasons(left: list[dict[str, str]]) -> str:
+    if not left:
+        return ""
+    common = Counter(line["check"] for line in left)
+    reasons = ", ".join(f"{check} {times}" for check, times in common.most_common(5))
+    return f" ({reasons}; the first: {left[0]['source_name']!r}, {left[0]['text']})"
 
 
 def _row(good: _Good, place: dict[str, int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.index_schema import RECORD_VERSION, SCHEMA
@@ -23,20 +24,14 @@ class Shards:
 
     def __init__(self, path: Path, record: dict[str, Any], vocabulary: Vocabulary) -> None:
         self.path, self.record, self.vocabulary = path, record, vocabulary
-        table = pq.read_table(path / "index.parquet", schema=SCHEMA).combine_chunks()
-        if len(table) != record["samples"]:
-            raise ShardsError(
-                f"{path.name}/index.parquet: {record['samples']} samples are due; got "
-                f"{len(table)}. Pack the set again."
-            )
+        table = _index(path, record)
         self.digest: str = record["index"]["sha256"]
         self._column = {
             name: table[name].to_numpy(zero_copy_only=False)
             for name in ("shard", "offset", "size", "width", "height", "supervision")
         }
         self._text = {n: table[n] for n in ("key", "source_name", "source_id", "sha256")}
-        boxes = table["boxes"].chunk(0) if len(table) else None
-        self._box_at, self._box = _lists(boxes)
+        self._box_at, self._box = _boxes(table["boxes"])
         self._present_at, self._present = _numbers(table["present"])
         self._absent_at, self._absent = _numbers(table["absent"])
         self._files: dict[int, int] = {}
@@ -47,13 +42,15 @@ class Shards:
         """Open a set; raise ShardsError when it is none, or of a newer version."""
         try:
             record = json.loads((path / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            version, _ = int(record["version"]), (record["samples"], record["shards"])
+            _ = record["index"]["sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ShardsError(
-                f"{path}: not a set of shards; got {error}. Name a folder that pack wrote."
+                f"{path}: not a set of shards; got {error!r}. Name a folder that pack wrote."
             ) from error
-        if record["version"] > RECORD_VERSION:
+        if version > RECORD_VERSION:
             raise ShardsError(
-                f"{path}: record version {record['version']}; got a newer set than this vocabox "
+                f"{path}: record version {version}; got a newer set than this vocabox "
                 f"reads, which is up to {RECORD_VERSION}. Update vocabox."
             )
         return cls(path, record, Vocabulary.read(path / "vocabulary.json"))
@@ -121,6 +118,10 @@ class Shards:
         """Return int64 [rows]: how many classes are known to be present in each picture."""
         return np.diff(self._present_at)
 
+    def label_columns(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all labels as columns: row and class known to be present, int64 [P] each."""
+        return np.repeat(np.arange(len(self)), self.label_counts()), self._present
+
     def boxed(self) -> np.ndarray:
         """Return bool [rows]: whether every object of the boxed classes has its box."""
         return self._column["supervision"] == int(Supervision.BOXED)
@@ -135,30 +136,54 @@ class Shards:
             os.close(handle)
 
 
-def _lists(boxes: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    if boxes is None:
-        empty = np.zeros(0, np.float32)
-        return np.zeros(1, np.int64), {
-            "category": empty.astype(np.int64),
-            "corners": empty.reshape(0, 4),
-            "flags": empty.astype(np.uint8),
-            "weight": empty,
-        }
-    flat = boxes.flatten()
-    column = {name: flat.field(name).to_numpy(zero_copy_only=False) for name in
-              ("category", "x1", "y1", "x2", "y2", "flags", "weight")}  # fmt: skip
-    corners = np.stack([column[c] for c in ("x1", "y1", "x2", "y2")], 1).astype(np.float32)
-    return boxes.offsets.to_numpy().astype(np.int64), {
-        "category": column["category"].astype(np.int64),
-        "corners": corners,
-        "flags": column["flags"],
-        "weight": column["weight"],
+def _index(path: Path, record: dict[str, Any]) -> pa.Table:
+    """Read index.parquet, whole and as it was written."""
+    place = path / "index.parquet"
+    where = f"{path.name}/index.parquet"
+    try:
+        with place.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != record["index"]["sha256"]:
+            raise ShardsError(
+                f"{where}: damaged; got another digest than the record's. Pack the set again."
+            )
+        table = pq.read_table(place, schema=SCHEMA)
+    except (OSError, pa.ArrowException) as error:
+        raise ShardsError(f"{where}: cannot be read; got {error}. Pack the set again.") from error
+    if len(table) != record["samples"]:
+        raise ShardsError(
+            f"{where}: {record['samples']} samples are due; got {len(table)}. Pack the set again."
+        )
+    return table
+
+
+def _lists(column: pa.ChunkedArray) -> tuple[np.ndarray, Any]:
+    """Return where each row's items begin, int64 [rows + 1] from 0, and the items of all rows."""
+    if not len(column):
+        return np.zeros(1, np.int64), None
+    whole: Any = column.combine_chunks()
+    offsets = whole.offsets.to_numpy().astype(np.int64)
+    return offsets - offsets[0], whole.flatten()  # a slice's offsets do not begin at 0
+
+
+def _boxes(column: pa.ChunkedArray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    at, flat = _lists(column)
+
+    def of(name: str, kind: type) -> np.ndarray:
+        if not at[-1]:
+            return np.zeros(0, kind)
+        return flat.field(name).to_numpy(zero_copy_only=False).astype(kind)
+
+    return at, {
+        "category": of("category", np.int64),
+        "corners": np.stack([of(c, np.float32) for c in ("x1", "y1", "x2", "y2")], 1),
+        "flags": of("flags", np.uint8),
+        "weight": of("weight", np.float32),
     }
 
 
-def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    if not len(column):
-        return np.zeros(1, np.int64), np.zeros(0, np.int64)
-    chunk = column.chunk(0)
-    values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-    return chunk.offsets.to_numpy().astype(np.int64), values
+def _numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    at, flat = _lists(column)
+    if not at[-1]:
+        return at, np.zeros(0, np.int64)
+    return at, flat.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -45,7 +45,7 @@ class _Source:
     part: Part
     rows: np.ndarray  # int64: rows of the shards that are in the order
     order: Order
-    pictures: dict[int, np.ndarray] = field(default_factory=lambda: dict[int, np.ndarray]())
+    pictures: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
     kept: int = 0  # bytes of `pictures`
 
 
@@ -79,7 +79,17 @@ class Stream:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> dict[str, Batch]:
-        """Return rank's share of the samples of a step, by source."""
+        """Return rank's share of the samples of a step, by source.
+
+        Raises:
+            StreamError: a source has fewer samples a step than there are ranks.
+        """
+        for name, source in self._sources.items():
+            if source.part.slots < world:
+                raise StreamError(
+                    f"{name}: each of {world} workers needs a sample; got {source.part.slots} "
+                    "samples a step. Take fewer workers or more samples."
+                )
         return {
             name: self._batch(source, step, rank, world) for name, source in self._sources.items()
         }
@@ -198,10 +208,8 @@ def _usable(part: Part) -> np.ndarray:
         return np.flatnonzero(part.shards.boxed())
     if part.labels is None:
         return np.flatnonzero(part.shards.label_counts() > 0)
-    known = part.labels >= 0
-    return np.array(
-        [r for r in range(len(part.shards)) if known[part.shards.target(r).present].any()], np.int64
-    )
+    rows, classes = part.shards.label_columns()
+    return np.unique(rows[part.labels[classes] >= 0])
 
 
 def _on_canvas(target: Target, shown: Shown, labels: np.ndarray | None) -> Target:

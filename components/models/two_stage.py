@@ -113,11 +113,13 @@ class PooledClassifier(nn.Module):
     Only the trunk moves on to stage II.
     """
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, seed: int) -> None:
         super().__init__()
         self.detector = detector
         last = list(detector.trunk.channels.values())[-1]
-        self.linear = nn.Linear(last, len(detector.labelled.ids))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of the fresh weights, as in `build`
+            self.linear = nn.Linear(last, len(detector.labelled.ids))
 
     def image_logits(self, batch: Batch) -> Tensor:
         """Return logits [N, 1, F]; the padding is left out of the average."""

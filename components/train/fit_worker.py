@@ -83,7 +83,7 @@ def train_stage1(
     view = replace(stage.view, pad_to=math.lcm(stage.view.pad_to, detector.row.pad_to))
     part = Part(shards=shards, view=view, slots=stage.batch, labels=columns)
     pooled = stage.form == "pooled"
-    trained = PooledClassifier(detector) if pooled else detector
+    trained = PooledClassifier(detector, seed=stage.seed) if pooled else detector
     freeze(idle_parts(trained, "classify", photos=True))
     said, plan = _fit(
         job, trained, detector, {"labels": part}, objective="classify", at=(rank, world), say=say,

@@ -70,6 +70,7 @@ def predict(
         SettingsError: there is no picture, an output would replace a picture, or the model
             cannot find boxes.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch comes in: do not spin
     from components.train.checkpoint import load_model
     from components.vocab.classes import union
 

@@ -218,7 +218,11 @@ def _outside(file: _File, boxes: dict[Any, list[_Box]]) -> list[str]:
                 or y2 < 2 * y1  # fmt: skip
             if problem := outside_problem(box.corners, sides, box.where):
                 problems.append(problem)
-    if file.reader.box_format == "xywh" and out_as["xywh"] > 0.2 * total and not out_as["xyxy"]:
+    if (
+        file.reader.box_format == "xywh"
+        and out_as["xywh"] > max(0.2 * total, 4)
+        and not out_as["xyxy"]
+    ):
         return [
             f"{file.name}: {out_as['xywh']} of {total} boxes leave their picture; got numbers "
             "that fit as corners. Set box_format: xyxy."

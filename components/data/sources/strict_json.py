@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
         ) from None
     except RecursionError:
         raise DataError([f"{path}: nested too deep; got hundreds of levels. Flatten it."]) from None
-    except _NotStrict as error:
+    except _StrictError as error:
         raise DataError([f"{path}: {error}"]) from None
     except ValueError:  # Python's limit on the digits of an integer
         raise DataError(
@@ -41,12 +41,12 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-class _NotStrict(ValueError):
+class _StrictError(ValueError):
     """JSON that Python would read and the standard forbids."""
 
 
 def _refuse(name: str) -> Any:
-    raise _NotStrict(f"not a number that JSON knows; got {name}. Remove it or write null.")
+    raise _StrictError(f"not a number that JSON knows; got {name}. Remove it or write null.")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -54,5 +54,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _NotStrict(f"a key stands twice in one object; got {twice!r}. Keep one of them.")
+        raise _StrictError(f"a key stands twice in one object; got {twice!r}. Keep one of them.")
     return made

@@ -98,7 +98,7 @@ class _Ramp(torch.nn.Module):
 def test_the_pooled_arm_averages_the_picture_without_its_padding() -> None:
     model = _build()
     model.trunk = _Ramp()
-    arm = PooledClassifier(model)
+    arm = PooledClassifier(model, seed=0)
     with torch.no_grad():
         arm.linear.weight.fill_(1.0)
         arm.linear.bias.zero_()
@@ -106,3 +106,13 @@ def test_the_pooled_arm_averages_the_picture_without_its_padding() -> None:
         found = arm.image_logits(batch([2], size=96, objects=0, valid=valid))
         assert found.shape == (1, 1, 3)
         assert torch.allclose(found, torch.tensor(mean))
+
+
+def test_the_pooled_arm_starts_the_same_whatever_was_drawn_before() -> None:
+    weights = []
+    for before in range(2):
+        torch.rand(before + 1)
+        fine = Vocabulary(ids=("a", "b"), names=("a", "b"))
+        model = build(Small(), boxed=fine, labelled=fine, seed=3)
+        weights.append(PooledClassifier(model, seed=3).linear.weight)
+    assert torch.equal(*weights)
