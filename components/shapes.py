@@ -22,7 +22,7 @@ class ShapeError(ValueError):
 
 
 def expect(name: str, value: Shaped, shape: str, **sizes: int) -> None:
-    """Raise ShapeError unless `value` has the shape, e.g. expect("scores", s, "P K", P=len(b)).
+    """Raise ShapeError unless a tensor has a shape: two words "P K" for scores, with P bound.
 
     Args:
         name: of the argument, for the message.

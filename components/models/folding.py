@@ -4,6 +4,7 @@ y = g (W x + b - m) / s + c is one convolution with W g / s and (b - m) g / s + 
 that is only looked at: the folded one cannot be trained or saved under its old names.
 """
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -24,7 +25,7 @@ def fold_norms(root: nn.Module) -> int:
     folded = 0
     for module in list(root.modules()):
         children = list(module.named_children())
-        for (_, conv), (name, norm) in zip(children, children[1:], strict=False):
+        for (_, conv), (name, norm) in pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, NORMS):
                 _fold(conv, norm)
                 setattr(module, name, _rest(norm))

@@ -12,8 +12,8 @@ from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.nodes.convert import Convert, convert
 from pipelines.nodes.detect import Detect, detect
 from pipelines.nodes.draw import Draw, draw
-from pipelines.nodes.evaluate import Evaluated, evaluate
 from pipelines.nodes.evaluate import Evaluate as EvaluateNode
+from pipelines.nodes.evaluate import Evaluated, evaluate
 from pipelines.nodes.pack import Pack, Reader, pack
 from pipelines.nodes.train import Classify, TrainJointly, classify, train_jointly
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Place, Source, Test
@@ -112,7 +112,9 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
         inputs[f"truth_{test.name}"] = truth
         for control in ("regions", *(() if test.task == "localization" else cfg.evaluate.controls)):
             name = test.name if control == "regions" else f"{test.name}_{control}"
-            inputs[f"found_{name}"] = _detect(cfg, name, test, truth, model, control)
+            inputs[f"found_{name}"] = _detect(
+                cfg, name, test=test, truth=truth, model=model, control=control
+            )
             asked.append(
                 Evaluated(
                     name=name,
@@ -136,7 +138,7 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
 
 
 def _detect(
-    cfg: JointConfig, name: str, test: Test, truth: Node, model: Node, control: str
+    cfg: JointConfig, name: str, *, test: Test, truth: Node, model: Node, control: str
 ) -> Node:
     return Node(
         name=f"detect_{name}",

@@ -3,12 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from components.data.readers import check_files
 from components.models.choices import PACKAGED
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
+
+OPTIONAL = ("draw", "pretrained", "stage1")  # nodes that a config may leave out
 
 
 def problems(cfg: JointConfig, root: Path) -> list[Problem]:
@@ -21,6 +24,7 @@ def problems(cfg: JointConfig, root: Path) -> list[Problem]:
     return [
         *_drawn_without_world(cfg),
         *_names(cfg),
+        *_groups(cfg),
         *_places(cfg),
         *_weights(cfg, root),
         *_files(cfg, root),
@@ -28,14 +32,12 @@ def problems(cfg: JointConfig, root: Path) -> list[Problem]:
 
 
 def node_names(cfg: JointConfig) -> tuple[str, ...]:
-    """List the nodes that this config makes, in the order data flows."""
+    """List the nodes that a place may be given for, those that this config leaves out too."""
     tests = [test.name for test in (*cfg.sources.tune, *cfg.sources.test)]
     return (
-        *(("draw",) if cfg.draw else ()),
+        *OPTIONAL,
         "boxes",
         "labels",
-        *(("pretrained",) if cfg.backbone.weights in PACKAGED else ()),
-        *(("stage1",) if cfg.stage1 else ()),
         "stage2",
         *(f"pack_{name}" for name in tests),
         *(f"detect_{name}" for name in tests),
@@ -69,10 +71,10 @@ def _names(cfg: JointConfig) -> Iterator[Problem]:
     counted = Counter(test.name for _, test in tests)
     for part, test in tests:
         where = f"sources.{part} {test.name!r}"
-        if not re.fullmatch(r"[A-Za-z0-9_]{1,40}", test.name):
+        if not re.fullmatch(r"[a-z0-9_]{1,40}", test.name):
             yield Problem(
                 where=where,
-                what="a name is 1 to 40 letters, digits and underscores",
+                what="a name is 1 to 40 small letters, digits and underscores",
                 got=repr(test.name),
                 do="Name it so; metrics and nodes carry the name.",
             )
@@ -92,9 +94,29 @@ def _names(cfg: JointConfig) -> Iterator[Problem]:
         )
 
 
+def _groups(cfg: JointConfig) -> Iterator[Problem]:
+    for name, ids in cfg.evaluate.groups.items():
+        where = f"evaluate.groups.{name}"
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,40}", name):
+            yield Problem(
+                where=where,
+                what="a name is 1 to 40 letters, digits and underscores",
+                got=repr(name),
+                do="Name it so; metrics carry the name.",
+            )
+        bare = [i for i in ids if ":" not in i]
+        if bare:
+            yield Problem(
+                where=where,
+                what="a class id is <level>:<name>",
+                got=repr(bare[0]),
+                do=f"Write {'fine:' + bare[0]!r}, or another level.",
+            )
+
+
 def _places(cfg: JointConfig) -> Iterator[Problem]:
     known = node_names(cfg)
-    for name, place in cfg.run_on.items():
+    for name in cfg.run_on:
         if name not in known:
             yield Problem(
                 where=f"run_on.{name}",
@@ -136,4 +158,5 @@ def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     for where, source in _sources(cfg):
         if not isinstance(source, Drawn):
             for text in check_files(source, root):
-                yield Problem(where=where, what=text.rstrip("."), do="")
+                told = Problem.told(text)
+                yield replace(told, where=f"{where}, {told.where}" if told.where else where)

@@ -70,10 +70,10 @@ class Evaluate:
 class Place:
     """Where a node runs; changes no result."""
 
-    cpus: Annotated[float, Interval(ge=0, le=1024)] = 1
+    cpus: Annotated[float, Interval(ge=0, le=1024)] = 1.0
     workers: Annotated[int, Interval(ge=0, le=4096)] = 0  # of a training node
-    cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1
-    gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0
+    cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1.0
+    gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0
     retries: Annotated[int, Interval(ge=0, le=100)] = 2
     local: bool = False  # train in forked processes of one task, without Ray Train
 

@@ -51,9 +51,9 @@ def joint_arms() -> dict[str, Arm]:
     return {
         "full": Arm(),
         "without the reformulation": Arm(settings=("stage1.form=pooled",)),
-        "without stage I": Arm(settings=("stage1=null", "run_on.stage1=null")),
+        "without stage I": Arm(settings=("stage1=null",)),
         "without stage I, stage II doubled": Arm(
-            settings=("stage1=null", "run_on.stage1=null", _doubled("stage2.steps"))
+            settings=("stage1=null", _doubled("stage2.steps")), weights=(0.1,)
         ),
         "stage I, then boxes only": Arm(weights=(0.0,)),
     }
@@ -67,12 +67,9 @@ def run_arm(arm: Arm, *, weight: float, seed: int, store: Path) -> Metrics:
         f"stage2.image_weight={weight}",
         *LOCAL,
     ]
-    without = "stage1=null" in arm.settings
-    if without:
-        overrides = [o for o in overrides if not o.startswith("run_on.stage1")]
-    else:
+    if "stage1=null" not in arm.settings:
         overrides.append(f"stage1.seed={seed}")
-    overrides += [s for s in arm.settings if s != "run_on.stage1=null"]
+    overrides += arm.settings
     loaded = load(FIRST_RUN, overrides)
     finished = drive(
         loaded, store=str(store), emit=lambda event: None, cuts=Cuts(), executor="inline"

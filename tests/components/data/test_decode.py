@@ -150,6 +150,7 @@ def test_cut_pictures(kind: str) -> None:
 
 
 def test_any_flipped_byte_is_a_picture_or_a_picture_error() -> None:
+    checks: set[str] = set()
     for kind in ("JPEG", "PNG", "WEBP", "BMP"):
         whole = coded(Image.fromarray(SMOOTH), kind)
         for _ in range(60):
@@ -158,7 +159,8 @@ def test_any_flipped_byte_is_a_picture_or_a_picture_error() -> None:
             try:
                 assert decode(bytes(data)).dtype == np.uint8
             except PictureError as error:
-                assert error.check.startswith("image.")
+                checks.add(error.check)
+    assert checks <= {"image.truncated", "image.undecodable", "image.too_large"}
 
 
 def test_files_that_hold_no_picture(tmp_path: Path) -> None:

@@ -99,6 +99,6 @@ def own_data(folder: Path) -> None:
              "iscrowd": 0}
         ],
     }  # fmt: skip
-    for name in ("boxes.json", "test.json"):
+    for name in ("boxes.json", "test_fine.json", "test_coarse.json"):
         (folder / name).write_text(json.dumps(truth))
     (folder / "labels.csv").write_text("image,labels\na.jpg,fish|carp\n")

@@ -66,7 +66,7 @@ def test_a_mutated_page_is_run_or_refused(
         assert (result.exit_code == 0) == (result.stderr == ""), f"seed {seed}: {result.output}"
         assert "\x1b" not in result.output, f"seed {seed}"
         codes.append(result.exit_code)
-    assert codes.count(0) >= len(codes) // 10  # comments and order may change
+    assert codes.count(0) >= len(codes) // 5  # comments and order may change
     assert codes.count(2) >= len(codes) // 5  # the accidents are accidents
 
 
