@@ -51,6 +51,7 @@ class Header:
     width: int  # px, upright
     height: int
     turn: int  # of TURNS, or 1: the stored picture is upright
+    mode: str  # of the stored picture, as Pillow names it: RGB, L, CMYK, I;16, P, ...
 
     @property
     def turned(self) -> bool:
@@ -138,6 +139,7 @@ def _header(picture: Image.Image) -> Header:
         width=height if turn in SWAPS else width,
         height=width if turn in SWAPS else height,
         turn=turn,
+        mode=picture.mode,
     )
 
 

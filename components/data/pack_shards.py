@@ -10,32 +10,22 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.decode import (
-    SUFFIXES,
-    SWAPS,
-    Header,
-    PictureError,
-    decode,
-    look,
-    picture_bytes,
-    upright,
-)
+from components.data.decode import SUFFIXES, picture_bytes
 from components.data.index_schema import RECORD_VERSION, ROW_GROUP, SCHEMA
 from components.data.labelled import Labelled, Supervision
-from components.data.sources.label_problems import DataError, few, outside_problem
+from components.data.quarantine import SAY_EVERY, Looked, Usable, look_at_all, refuse
+from components.data.sources.label_problems import DataError
 from components.vocab.classes import Vocabulary
 
 SHARD_SAMPLES, SHARD_BYTES = 1000, 256 * 2**20
-SAY_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,14 +35,7 @@ class PackedRecord:
     samples: int
     boxes: int
     quarantined: Counter[str]  # check id -> pictures left out
-
-
-@dataclass(frozen=True, slots=True)
-class _Good:
-    sample: Labelled
-    header: Header
-    key: str
-    sha256: bytes
+    noted: Counter[str]  # check id -> odd boxes and pictures that were taken
 
 
 @dataclass(kw_only=True, slots=True)
@@ -118,9 +101,9 @@ def pack(
         DataError: too many pictures cannot be used, none is left, or a box is outside its own.
         VocabularyError: a label's class is not in the vocabulary given.
     """
-    good, left, seen = _look_at(samples, out=out, say=say)
-    bad = Counter(line["check"] for line in left)
-    _enough(good, left, seen, most=max_bad_fraction, name=name)
+    found = look_at_all(samples, quarantine=out / "quarantine.jsonl", say=say)
+    refuse(found, name=name, most=max_bad_fraction)
+    good = found.usable
     if shuffle:
         good.sort(key=lambda g: hashlib.sha256(f"{seed}/{g.key}".encode()).digest())
     used = {c for g in good for c in (*g.sample.classes, *g.sample.present, *g.sample.absent)}
@@ -140,7 +123,7 @@ def pack(
             row["shard"], row["offset"] = shards.add(g.key, suffix, data, facts)
             row["size"] = len(data)
             if done % SAY_EVERY == 0:
-                say(seen + done)
+                say(found.seen + done)
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     pq.write_table(
         table, out / "index.parquet", compression="zstd", row_group_size=ROW_GROUP,
@@ -148,96 +131,22 @@ def pack(
         store_schema=False,
     )  # fmt: skip
     classes.write(out / "vocabulary.json")
-    _record(out, name=name, seed=seed, shuffle=shuffle, good=good, bad=bad, shards=shards.files,
-            boxes=boxes)  # fmt: skip
-    return PackedRecord(samples=len(good), boxes=boxes, quarantined=bad)
+    order = {"shuffled": shuffle, "seed": seed}
+    _record(out, found, name=name, order=order, shards=shards.files, boxes=boxes)
+    return PackedRecord(samples=len(good), boxes=boxes, quarantined=found.bad, noted=found.noted)
 
 
-def _look_at(
-    samples: Iterable[Labelled], *, out: Path, say: Callable[[int], None]
-) -> tuple[list[_Good], list[dict[str, str]], int]:
-    """Look at every picture once; those that do not decode go to quarantine.jsonl."""
-    good: list[_Good] = []
-    left: list[dict[str, str]] = []
-    problems: list[str] = []
-    seen = 0
-    with (out / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
-        for sample in samples:
-            seen += 1
-            try:
-                data = picture_bytes(sample.path)
-                header = look(data)
-                decode(data)
-                sample = _fitted(sample, header)  # noqa: PLW2901
-            except PictureError as error:
-                line = {"source_name": sample.source_name, "check": error.check, "text": error.text}
-                left.append(line)
-                quarantine.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
-                continue
-            problems += _misplaced(sample, header)
-            good.append(_Good(sample, header, f"{len(good):08d}", hashlib.sha256(data).digest()))
-            if seen % SAY_EVERY == 0:
-                say(seen)
-    if problems:
-        raise DataError(few(problems, of="boxes"))
-    return good, left, seen
-
-
-def _fitted(sample: Labelled, header: Header) -> Labelled:
-    """Return the sample with its boxes in the upright picture, where the label file's size says."""
-    width, height = header.width, header.height
-    if sample.width is None or (sample.width, sample.height) == (width, height):
-        return sample
-    if header.turn in SWAPS and (sample.height, sample.width) == (width, height):
-        return replace(sample, boxes=upright(sample.boxes, header), width=width, height=height)
-    raise PictureError(
-        "image.size",
-        f"the label file says {sample.width} x {sample.height}, the picture is {width} x {height}",
-    )
-
-
-def _misplaced(sample: Labelled, header: Header) -> list[str]:
-    sides, where = (header.width, header.height), sample.source_name
-    return [p for b in sample.boxes.tolist() if (p := outside_problem(tuple(b), sides, where))]
-
-
-def _enough(
-    good: list[_Good], left: list[dict[str, str]], seen: int, *, most: float, name: str
-) -> None:
-    count = len(left)
-    if seen == 0 or not good:
-        raise DataError(
-            [f"{name}: no picture is left; got {seen} listed and {count} left out{_reasons(left)}. "
-             "Look at the sources."]
-        )  # fmt: skip
-    if count > most * seen:
-        raise DataError(
-            [f"{name}: too many pictures cannot be used; got {count} of {seen}"
-             f"{_reasons(left)}. Mend them, or raise sources.max_bad_fraction from {most}."]
-        )  # fmt: skip
-
-
-def _reasons(left: list[dict[str, str]]) -> str:
-    if not left:
-        return ""
-    common = Counter(line["check"] for line in left)
-    reasons = ", ".join(f"{check} {times}" for check, times in common.most_common(5))
-    return f" ({reasons}; the first: {left[0]['source_name']!r}, {left[0]['text']})"
-
-
-def _row(good: _Good, place: dict[str, int]) -> dict[str, Any]:
-    sample, width, height = good.sample, good.header.width, good.header.height
-    boxes = np.asarray(sample.boxes, np.float32).reshape(-1, 4)
-    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-    listed = zip(boxes.tolist(), sample.classes, sample.flags.tolist(), strict=True)
+def _row(good: Usable, place: dict[str, int]) -> dict[str, Any]:
+    sample, header = good.sample, good.header
+    listed = zip(sample.boxes.tolist(), sample.classes, sample.flags.tolist(), strict=True)
     return {
         "sha256": good.sha256,
         "key": good.key,
         "source_name": sample.source_name,
         "source_id": sample.source_id,
-        "width": width,
-        "height": height,
-        "format": good.header.format,
+        "width": header.width,
+        "height": header.height,
+        "format": header.format,
         "boxes": [
             {"category": place[c], "x1": b[0], "y1": b[1], "x2": b[2], "y2": b[3], "flags": f,
              "weight": 1.0}
@@ -265,29 +174,28 @@ def _facts(row: dict[str, Any], classes: Vocabulary) -> bytes:
 
 def _record(
     out: Path,
+    found: Looked,
     *,
     name: str,
-    seed: int,
-    shuffle: bool,
-    good: list[_Good],
-    bad: Counter[str],
+    order: dict[str, Any],
     shards: list[dict[str, Any]],
     boxes: int,
 ) -> None:
-    by = Counter(Supervision(g.sample.supervision).name.lower() for g in good)
+    by = Counter(Supervision(g.sample.supervision).name.lower() for g in found.usable)
     vocabulary = {"file": "vocabulary.json", **_digest(out / "vocabulary.json")}
     record = {
         "version": RECORD_VERSION,
         "kind": "shards",
         "name": name,
         "vocabulary": vocabulary,
-        "samples": len(good),
+        "samples": len(found.usable),
         "boxes": boxes,
         "images_by_supervision": dict(by),
         "shards": shards,
         "index": {"file": "index.parquet", **_digest(out / "index.parquet")},
-        "quarantined": dict(bad),
-        "order": {"shuffled": shuffle, "seed": seed},
+        "quarantined": dict(found.bad),
+        "noted": dict(found.noted),
+        "order": order,
     }
     text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1)
     (out / "record.json").write_text(text, encoding="utf-8")

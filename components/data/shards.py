@@ -16,7 +16,11 @@ from components.vocab.classes import Vocabulary
 
 
 class ShardsError(ValueError):
-    """A set of shards that is damaged, or none; in `vocabox` exit code 3."""
+    """A folder that is no set of shards, or one of a newer version."""
+
+
+class DamagedError(ShardsError):
+    """Bytes of a set that are not those that were packed; by its name, exit code 3."""
 
 
 class Shards:
@@ -74,7 +78,7 @@ class Shards:
         """Return the picture's bytes; held against their digest the first time.
 
         Raises:
-            ShardsError: a shard is missing, cut or changed.
+            DamagedError: a shard is missing, cut or changed.
         """
         shard, offset = int(self._column["shard"][row]), int(self._column["offset"][row])
         size = int(self._column["size"][row])
@@ -84,13 +88,13 @@ class Shards:
                 self._files[shard] = os.open(self.path / name, os.O_RDONLY)
             data = os.pread(self._files[shard], size, offset)
         except OSError as error:
-            raise ShardsError(
+            raise DamagedError(
                 f"{name}: cannot be read; got {error}. Pack the set again."
             ) from error
         if row not in self._verified:
             digest = hashlib.sha256(data).digest()
             if digest != self._text["sha256"][row].as_py():
-                raise ShardsError(
+                raise DamagedError(
                     f"{name}, byte {offset}: sample {row} is damaged; got {len(data)} of {size} "
                     "bytes with another digest. Pack the set again."
                 )
@@ -144,14 +148,14 @@ def _index(path: Path, record: dict[str, Any]) -> pa.Table:
         with place.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != record["index"]["sha256"]:
-            raise ShardsError(
+            raise DamagedError(
                 f"{where}: damaged; got another digest than the record's. Pack the set again."
             )
         table = pq.read_table(place, schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
-        raise ShardsError(f"{where}: cannot be read; got {error}. Pack the set again.") from error
+        raise DamagedError(f"{where}: cannot be read; got {error}. Pack the set again.") from error
     if len(table) != record["samples"]:
-        raise ShardsError(
+        raise DamagedError(
             f"{where}: {record['samples']} samples are due; got {len(table)}. Pack the set again."
         )
     return table

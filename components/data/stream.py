@@ -72,10 +72,10 @@ class Stream:
     def plan(self) -> str:
         """Return a digest of all that decides the order; ranks must agree on it."""
         facts = {
-            name: [s.part.shards.digest, s.part.slots, repr(s.part.view), len(s.rows)]
+            name: [s.part.shards.digest, s.part.slots, repr(s.part.view), _digest(s.rows)]
             for name, s in self._sources.items()
         }
-        text = json.dumps([self.seed, facts], sort_keys=True)
+        text = json.dumps([self.seed, facts])  # in the order of the sources: it is in their seeds
         return hashlib.sha256(text.encode()).hexdigest()
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> dict[str, Batch]:
@@ -230,6 +230,10 @@ def _on_canvas(target: Target, shown: Shown, labels: np.ndarray | None) -> Targe
         absent=absent[absent >= 0],
         supervision=target.supervision,
     )
+
+
+def _digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
 
 def _mixed(seed: int, i: int) -> int:

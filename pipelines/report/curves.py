@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 340, 150, 58, 20  # px
+ROOM = 7  # signs of a number that fit left of the axis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +35,17 @@ def curve_svg(curve: Curve) -> str:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(curve.name)}">'
         f'<path class="axis" d="M{LEFT} 4V{base}H{WIDTH - 4}"/>'
         f'<polyline class="curve" points="{line}"/>'
-        f'<text x="{LEFT - 4}" y="14" text-anchor="end">{high:.3g}</text>'
-        f'<text x="{LEFT - 4}" y="{base}" text-anchor="end">{low:.3g}</text>'
+        f'<text x="{LEFT - 4}" y="14" text-anchor="end">{short(high)}</text>'
+        f'<text x="{LEFT - 4}" y="{base}" text-anchor="end">{short(low)}</text>'
         f'<text x="{WIDTH - 4}" y="{HEIGHT - 4}" text-anchor="end">{max(xs):.0f} steps</text>'
         "</svg>"
     )
+
+
+def short(value: float) -> str:
+    """Return a number of three digits in the room left of the axis: 5.05e-4 for 0.000505."""
+    text = f"{value:.3g}"
+    if len(text.lstrip("-")) > ROOM:
+        text = f"{value:.2e}"
+    digits, e, power = text.partition("e")
+    return f"{digits}e{int(power)}" if e else text

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDE, TALL, GAP_X, GAP_Y = 150, 42, 46, 14  # px
+WIDE, TALL, GAP_X, GAP_Y = 168, 42, 46, 14  # px
 LETTERS = 21  # of a name that fit into a box
 
 

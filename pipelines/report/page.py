@@ -90,7 +90,7 @@ def render(page: Page) -> str:
     environment.filters["number"] = number
     placed = [Placed(name=n.name, inputs=n.inputs, state=n.state, seconds=n.seconds)
               for n in page.nodes]  # fmt: skip
-    return environment.get_template("page.html").render(
+    html = environment.get_template("page.html").render(
         page=page,
         css=(here / "page.css").read_text(encoding="utf-8"),
         headline=[(page.metrics[n], text, n) for n, text in HEADLINE if n in page.metrics],
@@ -101,6 +101,7 @@ def render(page: Page) -> str:
         reasons=any(node.why for node in page.nodes),
         pictures=[(p.caption, base64.b64encode(p.jpeg).decode()) for p in page.pictures],
     )
+    return html.encode("utf-8", "backslashreplace").decode()  # a path need not be UTF-8
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -65,7 +65,8 @@ def drive(
     if ready and before is not None:
         return _again(planned, before, emit)
     directory = take(place.root, recipe=loaded.recipe, config=loaded.digest)
-    uri = _tracking(loaded, place)
+    known = not ready or directory.events.is_file()  # all was found: nothing to track
+    uri = _tracking(loaded, place) if known else None
     journal = Journaled(loaded, directory, uri=uri, emit=emit)
     started = time.monotonic()
     with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
@@ -76,10 +77,15 @@ def drive(
             emit=journal,
             cuts=cuts,
             run=directory.run,
-            stop=stop.is_set,
+            stop=stop.asked,
         )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(loaded, directory, outcome, tracking=uri, seconds=seconds)
+    if finished.status == "interrupted" and stop.number == signal.SIGTERM:
+        finished = replace(finished, code=EXIT["preempted"])
+    whole = all(entry.state != "left out" for entry in planned.nodes)
+    if finished.status == "done" and whole:
+        directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
     left, fault = journal.close()
     if left and fault:
@@ -115,13 +121,13 @@ def _finish(
     tracking: str | None,
     seconds: float,
 ) -> Finished:
-    """Keep the model, write the page, and note the end of a run that went well."""
+    """Keep the model, write the page, and say how the run ended."""
     metrics = metrics_of(outcome.artifacts)
     if metrics:
         metrics["cost/wall_s"] = seconds
     errors = [f"{n}: {o.error.text}" for n, o in outcome.nodes.items() if o.error is not None]
     reason = "; ".join(errors) or None
-    finished = Finished(
+    return Finished(
         status=outcome.status,
         code=outcome.code,
         run=directory.run,
@@ -137,9 +143,6 @@ def _finish(
         tracking=tracking,
         reason=reason,
     )
-    if outcome.status == "done":
-        directory.finish(_without_unsent(finished))
-    return finished
 
 
 @contextlib.contextmanager
@@ -158,21 +161,32 @@ def _executor(
         yield EXECUTORS["ray"]()
 
 
+class _Stop:
+    """Whether and by which signal a run was asked to stop."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def asked(self) -> bool:
+        """Return whether the first signal came."""
+        return self.number is not None
+
+    def note(self, number: int, frame: object) -> None:
+        """Take a signal: the first asks, the second stops at once."""
+        del frame
+        if self.number is not None:
+            raise KeyboardInterrupt(number)
+        self.number = number
+
+
 @contextlib.contextmanager
-def _stopping() -> Generator[threading.Event]:
+def _stopping() -> Generator[_Stop]:
     """Turn the first Ctrl-C or SIGTERM into a stop that keeps what is done."""
-    stop = threading.Event()
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-
-    def note(number: int, frame: object) -> None:
-        del frame
-        if stop.is_set():
-            raise KeyboardInterrupt(number)
-        stop.set()
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, stop.note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -97,6 +97,11 @@ def _sections(found: Any, name: str) -> None:
             [f"{name}: not COCO instances: {', '.join(wrong)} must be lists that are there; got "
              f"keys {', '.join(sorted(map(str, found)))}.{_looks(found)} Give an instances file."]
         )  # fmt: skip
+    looks = _looks(found)
+    if looks and "bbox" not in found["annotations"][0]:
+        raise DataError([f"{name}: not COCO instances: annotations hold no bbox; got keys "
+                         f"{', '.join(map(str, found['annotations'][0]))}.{looks} Give an "
+                         "instances file."])  # fmt: skip
     if not found["images"]:
         raise DataError([f"{name}: no picture in it; got images: []. Give a file with pictures."])
     if not found["categories"] and found["annotations"]:
@@ -152,7 +157,7 @@ def _classes(categories: list[Any], name: str) -> list[str]:
         elif title in ids and ids[title] != own:
             problems.append(
                 f"{where}: category {ids[title]} has this name too; got {title!r}. Rename one, "
-                "or give both one id."
+                "or join them."
             )
         else:
             ids[title] = own

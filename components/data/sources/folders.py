@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from components.data.readers import FoldersReader
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FOREIGN = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".pdf")
 
 
 def read(reader: "FoldersReader", files: Mapping[str, Path]) -> Iterator[Labelled]:
@@ -56,13 +57,13 @@ def natural(paths: "Iterator[Path] | list[Path]") -> list[Path]:
 def pictures_in(folder: Path) -> list[Path]:
     """List the pictures of a folder by suffix, in natural order.
 
-    Hidden files are left out; links are followed, and one that leads nowhere is listed, so that
-    its loss is counted.
+    Hidden files are left out; links are followed. A link that leads nowhere and a picture of a
+    format that we do not read are listed, so that their loss is counted.
     """
     return natural(
         p
         for p in folder.iterdir()
-        if p.suffix.lower() in PICTURES
+        if p.suffix.lower() in PICTURES + FOREIGN
         and not p.name.startswith(".")
         and (p.is_file() or p.is_symlink())
     )

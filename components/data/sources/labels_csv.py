@@ -70,12 +70,16 @@ def _rows(table: Path, name: str) -> list[tuple[int, list[str]]]:
     """Return (line, cells) of each row that is not empty."""
     try:
         text = table.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        return [(reader.line_num, cells) for cells in reader if cells]
     except UnicodeDecodeError as error:
         raise DataError([f"{name}: not UTF-8; got byte {error.start}. Save it as UTF-8."]) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return [(reader.line_num, cells) for cells in reader if cells]
     except csv.Error as error:
-        raise DataError([f"{name}: not CSV; got {error}. Quote cells that hold commas."]) from None
+        raise DataError(
+            [f"{name}, line {reader.line_num}: not CSV; got {error}. Close its quotes, and quote "
+             "cells that hold commas."]
+        ) from None  # fmt: skip
 
 
 def _columns(reader: "CsvReader", header: list[str], name: str) -> None:
@@ -84,8 +88,9 @@ def _columns(reader: "CsvReader", header: list[str], name: str) -> None:
         wanted.append(reader.columns.split)
     missing = [column for column in dict.fromkeys(wanted) if column not in header]
     if missing:
-        semicolons = ";" in (header[0] if header else "")
-        hint = "Separate cells by commas." if semicolons else "Name them under columns."
+        hint = "The first line names the columns; say under columns which of them are meant."
+        if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+            hint = "Separate cells by commas."
         raise DataError(
             [f"{name}: no column {', '.join(map(repr, missing))}; got "
              f"{', '.join(map(repr, header[:8])) or 'no header'}. {hint}"]

@@ -1,12 +1,15 @@
 """The one door for JSON of a user: strict, bounded, and every problem with its place."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from components.data.sources.label_problems import DataError
 
 MOST_BYTES = 4 * 2**30
+BACK = 100_000  # characters before an error in which the last record is looked for
+_ID = re.compile(r'"id"\s*:\s*("[^"]{0,60}"|-?\d{1,20})\s*[,}]')
 
 
 def read_json(path: Path) -> Any:
@@ -25,10 +28,12 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse, object_pairs_hook=_pairs)
     except json.JSONDecodeError as error:
+        ids = _ID.findall(text, max(0, error.pos - BACK), error.pos)
+        last = f" The last id before it is {ids[-1]}." if ids else ""
         raise DataError(
             [
                 f"{path}: not JSON: {error.msg}; got line {error.lineno}, column {error.colno}, "
-                f"character {error.pos} of {len(text)}. Write the file anew, whole."
+                f"character {error.pos} of {len(text)}.{last} Write the file anew, whole."
             ]
         ) from None
     except RecursionError:

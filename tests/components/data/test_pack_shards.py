@@ -121,7 +121,7 @@ def test_too_many_bad_pictures_stop_the_run(tmp_path: Path) -> None:
     samples = photos(tmp_path / "p", 20)
     for sample in samples[:3]:
         sample.path.unlink()
-    message = r"too many pictures cannot be used; got 3 of 20 \(image.missing 3.* '0.jpg'"
+    message = r"too many pictures cannot be used; got 3 of 20 \(image.missing 3\).*\n0.jpg: no such"
     with pytest.raises(DataError, match=message):
         packed(tmp_path / "out", samples)
 

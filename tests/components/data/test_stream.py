@@ -95,6 +95,17 @@ def test_a_resumed_stream_sees_the_same_pixels(scenes: Shards, labels: Shards) -
 def test_the_plan_names_what_decides_the_order(scenes: Shards, labels: Shards) -> None:
     assert stream(scenes, labels).plan == stream(scenes, labels).plan
     assert stream(scenes, labels).plan != stream(scenes, labels, seed=4).plan
+    plans = {
+        Stream({"a": Part(shards=labels, view=view, slots=slots, labels=known)}, seed=3).plan
+        for view, slots, known in (
+            (PhotoView(sizes=(16,)), 4, None),
+            (PhotoView(sizes=(24,)), 4, None),
+            (PhotoView(sizes=(16,)), 5, None),
+            (PhotoView(sizes=(16,)), 4, np.array([0, 1, -1])),
+            (PhotoView(sizes=(16,)), 4, np.array([0, -1, 1])),
+        )
+    }
+    assert len(plans) == 5
 
 
 def test_boxes_lie_on_the_batch_and_go_back(scenes: Shards, labels: Shards) -> None:

@@ -46,6 +46,13 @@ def test_parts_join_in_their_order() -> None:
     assert nothing.boxes.shape == (0, 4)
 
 
+def test_sides_are_taken_in_float64() -> None:
+    left, right = np.float32(0.1), np.float32(1000.3)
+    ((x, _, width, _),) = xywh(np.array([[left, 0, right, 1]], np.float32)).tolist()
+    assert (x, width) == (float(left), float(right) - float(left))
+    assert width != float(right - left)
+
+
 def test_coco_boxes_have_sides() -> None:
     found = Detections(
         image=np.array([1]),

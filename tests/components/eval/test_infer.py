@@ -1,12 +1,19 @@
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from components.data.shards import Shards
+from components.data.stream import plain_batches
+from components.data.views import PlainView
 from components.eval.infer import Found, infer, truth_of
+from components.models.choices import Small
 from components.models.scores import UnknownClassError
+from components.models.two_stage import Detector, build
+from components.vocab.classes import Vocabulary
 from tests.components.eval.small_world import SIZE, detector, shards
 
 FINE = ("fine:cat", "fine:dog", "fine:owl")
@@ -58,6 +65,87 @@ def test_localization_keeps_one_box_of_each_class(pictures: Shards) -> None:
     made = list(zip(found.given.image.tolist(), found.given.category.tolist(), strict=True))
     assert made == asked
     assert not len(run(pictures).best)
+
+
+MANY = tuple(f"fine:{name}" for name in ("boar", "cat", "cow", "dog", "fox", "hare", "owl"))
+
+
+@pytest.fixture(scope="module")
+def opinionated() -> Detector:
+    """One class with boxes only, one with both, six with labels only; and scores far apart."""
+    made = build(
+        Small(), boxed=Vocabulary.of(MANY[:2]), labelled=Vocabulary.of(MANY[1:]), seed=3
+    ).eval()
+    with torch.no_grad():
+        for row in (made.scores.boxed, made.scores.labelled):
+            row.weight.mul_(300)
+    return made
+
+
+def score_by_hand(
+    detector: Detector, pictures: Shards, row: int, *, task: str, classes: str
+) -> dict[str, list[float]]:
+    """Eq. 4-5 region by region, as printed; S-hat alone for localization and the control."""
+    (batch,) = (
+        b
+        for b in plain_batches(
+            pictures, view=PlainView(size=SIZE, pad_to=detector.row.pad_to), size=1
+        )
+        if int(b.row[0]) == row
+    )
+    (regions,) = detector.regions(batch)
+    logits = detector.classify(batch)[0].tolist()
+    whole = [math.exp(v) / sum(math.exp(w) for w in logits) for v in logits]
+    made: dict[str, list[float]] = {class_id: [] for class_id in MANY}
+    for p, foreground in enumerate(regions.foreground.tolist()):
+        for k, class_id in enumerate(MANY):
+            s = regions.boxed[p, k].item() if k < 2 else None
+            s_hat = None if k == 0 else regions.labelled[p, k - 1].item()
+            if k and classes == "whole_photo":
+                s_hat = whole[k - 1]
+            if s_hat is None:
+                score = s
+            elif s is None or task == "localization" or classes == "whole_photo":
+                score = s_hat
+            else:
+                score = s ** (2 / 3) * s_hat ** (1 / 3)
+            made[class_id].append(foreground * score)
+    return made
+
+
+@pytest.mark.parametrize("task", ["scenes", "localization"])
+@pytest.mark.parametrize("classes", ["regions", "whole_photo"])
+def test_scores_are_those_of_the_equations(
+    pictures: Shards, opinionated: Detector, task: Any, classes: Any
+) -> None:
+    found = infer(
+        opinionated,
+        pictures,
+        ids=MANY,
+        size=SIZE,
+        batch=2,
+        top=10_000,
+        floor=0.0,
+        task=task,
+        classes=classes,
+        say=lambda n: None,
+    )
+    for row, names in enumerate(TRUE):
+        wanted = score_by_hand(opinionated, pictures, row, task=task, classes=classes)
+        peaks = [max(wanted[class_id]) for class_id in MANY]
+        here = found.detections.where(found.detections.image == row)
+        best = [here.score[here.category == k].max() for k in range(len(MANY))]
+        assert best == pytest.approx(peaks, rel=1e-4)  # suppression never takes a class's best
+        if task == "scenes":
+            continue
+        ranked = np.argsort(peaks)[::-1][:5]
+        five = found.best.where(found.best.image == row)
+        assert five.category.tolist() == ranked.tolist()
+        assert five.score == pytest.approx([peaks[k] for k in ranked], rel=1e-4)
+        given = found.given.where(found.given.image == row)
+        true = sorted(MANY.index(name) for name in set(names) if name in MANY)
+        assert given.category.tolist() == true
+        assert given.score == pytest.approx([peaks[k] for k in true], rel=1e-4)
 
 
 def test_progress_is_told(pictures: Shards) -> None:

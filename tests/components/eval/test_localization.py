@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.components.eval.oracle import iou
 from tests.components.eval.test_coco_ap import found_of, truth_of
 
 RIGHT, WRONG = [0.0, 0.0, 20.0, 20.0], [22.0, 22.0, 40.0, 40.0]
+NONE = found_of([])
 
 
 def share(name: str, truths: list, **found: list) -> float:
@@ -54,6 +56,22 @@ def test_the_fixed_box_is_the_middle_of_the_picture() -> None:
     assert share("fixed_box", [(0, 2, [6, 6, 34, 20.5], 0)]) == 1
     assert share("whole_image", [(0, 2, [0, 0, 40, 20], 0)]) == 0
     assert share("whole_image", [(0, 2, [0, 0, 40, 20.5], 0)]) == 1
+
+
+def test_a_wide_picture_has_wide_fixed_boxes() -> None:
+    """Of 100 x 20 px: the middle is (15, 3, 85, 17)."""
+    for box, name in (([15, 3, 85, 17], "fixed_box"), ([0, 0, 100, 20], "whole_image")):
+        truth = replace(truth_of([(0, 1, box, 0)], images=1), sizes=np.array([[100, 20]]))
+        made = localization(truth, Localized(best=NONE, given=NONE, detections=NONE))
+        assert made[f"loc/{name}"] == 1
+
+
+def test_the_sixth_is_none_of_the_five_best() -> None:
+    truths = [(0, 5, RIGHT, 0)]
+    ranked = [(0, k, RIGHT, 0.9 - k / 10) for k in range(6)]
+    for name, part in (("top5_classes", "best"), ("top5_boxes", "detections")):
+        assert share(name, truths, **{part: ranked}) == 0
+        assert share(name, truths, **{part: ranked[1:]}) == 1
 
 
 def test_one_true_box_of_the_class_is_enough_and_a_crowd_is_none() -> None:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipelines.report.curves import Curve, curve_svg
+from pipelines.report.curves import Curve, curve_svg, short
 from pipelines.report.drawing import LETTERS, Placed, graph_svg
 from pipelines.report.page import MOST_CLASSES, ClassRow, NodeRow, Page, Picture, number, render
 
@@ -92,6 +92,13 @@ def test_nothing_runs_and_nothing_is_fetched() -> None:
     assert not re.search(r"url\(|@import", render(page()))
 
 
+def test_a_name_that_is_no_text_is_written_out() -> None:
+    path = b"/data/caf\xe9/run.yaml".decode("utf-8", "surrogateescape")
+    html = render(page(commands=[f"vocabox show {path}"]))
+    assert "vocabox show /data/caf\\udce9/run.yaml" in html
+    html.encode()
+
+
 def test_a_missing_number_is_a_dash() -> None:
     assert number(math.nan) == number(None) == "–"
     assert number(0.12345) == "0.123"
@@ -136,6 +143,17 @@ def test_drawings_are_well_formed(text: str) -> None:
     assert max(len(t.text or "") for t in graph.iter("text")) <= max(LETTERS, len(text))
     curve = ElementTree.fromstring(curve_svg(Curve(name=text, points=[(0, 1), (5, 2)])))
     assert curve.get("aria-label") == text
+
+
+def test_the_ends_of_a_curve_are_short_enough_for_the_room_beside_it() -> None:
+    wanted = {0.000505: "5.05e-4", -1.25e-5: "-1.25e-5", 4.94: "4.94", 0.0: "0", 0.0123: "0.0123"}
+    assert {value: short(value) for value in wanted} == wanted
+    for power in range(-12, 13):
+        for value in (1.234 * 10.0**power, -9.999 * 10.0**power):
+            assert len(short(value)) <= 9
+            assert float(short(value)) == pytest.approx(value, rel=5e-3)
+    svg = ElementTree.fromstring(curve_svg(Curve(name="lr", points=[(0, 5.05e-4), (9, 0)])))
+    assert [t.text for t in svg.iter("text")] == ["5.05e-4", "0", "9 steps"]
 
 
 def test_a_curve_stays_in_its_frame_and_leaves_out_what_is_no_number() -> None:

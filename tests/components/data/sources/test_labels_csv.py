@@ -33,7 +33,10 @@ def test_columns_separator_and_rows_kept(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("\n", "no column 'image', 'labels'; got no header"),
-    "no header": ("a.jpg,x\n", "no column 'image', 'labels'; got 'a.jpg', 'x'. Name them"),
+    "no header": (
+        "a.jpg,x\n",
+        "no column 'image', 'labels'; got 'a.jpg', 'x'. The first line names",
+    ),
     "semicolons": ("image;labels\na;b\n", "Separate cells by commas"),
     "column twice": ("image,labels,labels\n", r"a column stands twice; got \['labels'\]"),
     "ragged": ("image,labels\na.jpg\n", "line 2: the header has 2 columns; got 1"),

@@ -1,0 +1,87 @@
+"""The recipe of paper 5: which nodes a page makes, and what can be wrong across its sections."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.recipes.joint_checks import node_names
+from pipelines.runs.loading import load
+from pipelines.settings.problems import SettingsError
+from tests.pipelines.runs.tiny import PAGE, page
+
+
+def names(config: Path, *settings: str) -> list[str]:
+    return [node.name for node in load(config, settings).graph.every()]
+
+
+def test_a_page_makes_its_nodes_inputs_first(tmp_path: Path) -> None:
+    made = names(page(tmp_path))
+    assert set(made) == {
+        "draw", "boxes", "labels", "stage1", "stage2", "pack_tune", "pack_scenes", "pack_photos",
+        "detect_tune", "detect_scenes", "detect_photos", "evaluate",
+    }  # fmt: skip
+    assert made.index("draw") < made.index("boxes") < made.index("stage2") < made.index("evaluate")
+    assert set(made) <= set(node_names(load(page(tmp_path)).cfg))
+
+
+def test_without_stage_one_there_is_no_such_node(tmp_path: Path) -> None:
+    assert "stage1" not in names(page(tmp_path), "stage1=null")
+
+
+def test_a_control_is_detected_apart(tmp_path: Path) -> None:
+    made = names(page(tmp_path), "evaluate.controls=[whole_photo]")
+    assert {"detect_scenes_whole_photo", "detect_tune_whole_photo"} <= set(made)
+    assert "detect_photos_whole_photo" not in made
+
+
+def test_the_place_of_weights_is_no_identity(tmp_path: Path) -> None:
+    config = page(tmp_path)
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    backbones = []
+    for name in ("a.safetensors", "b.safetensors"):
+        loaded = load(config, ["backbone.kind=small", f"backbone.weights={name}"])
+        backbones += [n.cfg.backbone for n in loaded.graph.every() if n.name == "stage1"]
+    assert backbones[0] == backbones[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("draw: {seed: 3,", "x_draw: {seed: 3,", "no such setting"),
+        ("name: photos", "name: Photos", "small letters"),
+        ("name: photos", "name: scenes", "two test sets have this name"),
+        ("run_on: {stage1:", "run_on: {stage9:", "no such node"),
+        ("stage1: {local: true}", "stage1: {workers: 3}", "must equal stage1.world"),
+        ("evaluate: {pictures: 2}", "evaluate: {groups: {a-b: ['fine:x']}}", "letters, digits"),
+        ("evaluate: {pictures: 2}", "evaluate: {groups: {ab: [x]}}", "<level>:<name>"),
+        ("tracking:", "backbone: {kind: small, weights: gone.safetensors}\ntracking:", "neither a"),
+        ("tracking:", "backbone: {kind: small, weights: efficientnet-lite0}\ntracking:", "lite0"),
+    ],
+)
+def test_what_is_wrong_across_sections_is_said(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert old in PAGE
+    place = tmp_path / "page.yaml"
+    place.write_text(PAGE.replace(old, new, 1))
+    with pytest.raises(SettingsError, match=said):
+        load(place)
+
+
+def test_a_drawn_source_needs_a_world(tmp_path: Path) -> None:
+    place = tmp_path / "page.yaml"
+    place.write_text("\n".join(
+        line for line in PAGE.splitlines()
+        if not line.startswith(("draw:", "       test_photos"))
+    ))  # fmt: skip
+    with pytest.raises(SettingsError, match="there is no section draw") as error:
+        load(place)
+    assert len(error.value.problems) == 5
+
+
+def test_without_scenes_there_is_nothing_to_score(tmp_path: Path) -> None:
+    place = tmp_path / "page.yaml"
+    place.write_text(PAGE.replace("{name: scenes, size: 64,", "{name: s, task: localization,", 1))
+    with pytest.raises(SettingsError, match="no test set has task scenes"):
+        load(place)
