@@ -23,9 +23,13 @@ def test_a_page_runs_on_ray_and_is_tracked(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "pipelines.cli.entry", "run", str(config)]
     ended = subprocess.run(
-        [*command, "--store", str(store), "--json"], capture_output=True, text=True, timeout=900, check=False,
+        [*command, "--store", str(store), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )  # fmt: skip
+    )
     assert ended.returncode == 0, ended.stderr[-3000:]
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert all(line["v"] == 1 for line in lines)
