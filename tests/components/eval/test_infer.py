@@ -78,7 +78,7 @@ def opinionated() -> Detector:
     ).eval()
     with torch.no_grad():
         for row in (made.scores.boxed, made.scores.labelled):
-            row.weight.mul_(300)
+            row.weight.mul_(60)
     return made
 
 
