@@ -101,6 +101,20 @@ def test_only_bad_pictures_leave_an_empty_list(place: Path) -> None:
     assert dict(made.bad)[place / "gone.jpg"] == "No such file or directory"
 
 
+def test_boxes_below_the_score_are_written_but_not_drawn(place: Path) -> None:
+    photo = place / "photos" / "p3.png"
+    pixels: list[np.ndarray] = []
+    for score in (0.0, 1.0):
+        made = call(place, [photo], out=place / "o.json", draw=place / f"d{score}", score=score)
+        assert made.boxes == 7
+        with Image.open(place / f"d{score}" / "p3_1.jpg") as drawn:
+            pixels.append(np.asarray(drawn).astype(int))
+    with Image.open(photo) as plain:
+        enlarged = np.asarray(plain.resize(pixels[0].shape[1::-1], 0)).astype(int)
+    worst = [abs(drawn - enlarged).max() for drawn in pixels]  # what JPEG does, or a box
+    assert worst[1] < 50 < worst[0]
+
+
 def test_equal_calls_write_equal_bytes(place: Path) -> None:
     pictures = sorted((place / "photos").glob("p*"))
     for name in ("a.json", "b.json"):
