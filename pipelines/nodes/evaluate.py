@@ -174,7 +174,7 @@ def _draw(folder: Path, name: str, shards: Any, found: Any, pictures: int) -> No
     ids, detections = found
     folder.mkdir(exist_ok=True)
     for row in range(min(pictures, len(shards))):
-        of_picture = detections.where((detections.image == row) & (detections.score >= SHOWN))
+        of_picture = _worth_a_look(detections.where(detections.image == row))
         boxes = [
             Box(corners=tuple(corners), class_id=ids[int(c)], score=float(s))
             for corners, c, s in zip(
@@ -185,4 +185,13 @@ def _draw(folder: Path, name: str, shards: Any, found: Any, pictures: int) -> No
         (folder / f"{name}_{row:03d}.jpg").write_bytes(jpeg(drawn))
 
 
-SHOWN = 0.3  # least score of a box in a picture
+def _worth_a_look(found: Any) -> Any:
+    """Return a picture's sure boxes, and its best few where none is sure of its class."""
+    order = (-found.score).argsort(kind="stable")
+    best = found.where(order[:AT_LEAST])
+    sure = found.where(found.score >= SHOWN)
+    return sure if len(sure) >= len(best) else best
+
+
+SHOWN = 0.3  # score from which a box is drawn in a picture of the report
+AT_LEAST = 3  # boxes drawn, whatever their score

@@ -110,7 +110,9 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
     for test, tune in tests:
         truth = shards.node(f"pack_{test.name}", (test.source,), order="as_given")
         inputs[f"truth_{test.name}"] = truth
-        for control in ("regions", *(() if test.task == "localization" else cfg.evaluate.controls)):
+        labelled = test.source.level in {source.level for source in cfg.sources.labels}
+        controls = cfg.evaluate.controls if labelled and test.task == "scenes" else ()
+        for control in ("regions", *controls):
             name = test.name if control == "regions" else f"{test.name}_{control}"
             inputs[f"found_{name}"] = _detect(
                 cfg, name, test=test, truth=truth, model=model, control=control
