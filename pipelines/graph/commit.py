@@ -166,8 +166,8 @@ def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
     for _ in range(8):
         present = read_record(store, body["key"])
         if present is None:
-            if store.exists(name):
-                store.set_aside(name)  # torn by a power cut
+            if store.exists(name) and read_record(store, body["key"]) is None:
+                store.set_aside(name)  # torn by a power cut; a record made this moment is whole
         elif forced == "no" or present.body["attempt"] == body["attempt"]:
             return present
         elif present.digest == own.digest and not first_look(store, present, check="sizes"):

@@ -74,7 +74,8 @@ def test_a_local_session_knows_its_size_and_hides(ray_session: Session) -> None:
 
 
 DRIVER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins without it
 from pathlib import Path
 from cluster.call import RayExecutor
 from cluster.session import open_session
