@@ -159,4 +159,14 @@ def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
         if not isinstance(source, Drawn):
             for text in check_files(source, root):
                 told = Problem.told(text)
-                yield replace(told, where=f"{where}, {told.where}" if told.where else where)
+                yield replace(told, where=_below(where, told.where))
+
+
+def _below(where: str, role: str) -> str:
+    """Return the dotted path of a source's file, or the place in the file that was named."""
+    if not role:
+        return where
+    return f"{where}.{role}" if role in ROLES else f"{where}, {role}"
+
+
+ROLES = ("annotations", "images", "table")  # settings of sources that name files

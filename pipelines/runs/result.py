@@ -49,7 +49,7 @@ def write_report(
     reason: str | None,
 ) -> str:
     """Write the run's page; return its place."""
-    commands = [f"vocabox show {loaded.file}"]
+    commands = [f"vocabox show {loaded.file} --store {directory.path.parents[1]}"]
     if MODEL in outcome.artifacts:
         commands.insert(
             0, f"vocabox predict {directory.model} PICTURES --out detections.json --draw pictures"
