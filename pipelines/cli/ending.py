@@ -47,7 +47,11 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
     """
     if ended.status != "done":
         reason = visible(ended.reason or "no reason was given")
-        return [f"{ended.run}: {ended.status}. {reason}", f"Go on with: {again}"]
+        return [
+            f"{ended.run}: {ended.status}. {reason}",
+            *_unsent(ended),
+            f"Go on with: {again}",
+        ]
     counts: dict[str, int] = {}
     for node in ended.nodes.values():
         counts[str(node["state"])] = counts.get(str(node["state"]), 0) + 1
@@ -58,9 +62,13 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         lines += ["", *_metrics(ended.metrics)]
     places = (("model", ended.model), ("report", ended.report), ("tracking", ended.tracking))
     lines += ["", *(f"{name:<9} {place}" for name, place in places if place)]
-    if ended.unsent:
-        lines.append(f"{ended.unsent} events are not sent yet; the next run sends them.")
-    return [*lines, "", *_next(ended, store)]
+    return [*lines, *_unsent(ended), "", *_next(ended, store)]
+
+
+def _unsent(ended: Ended) -> list[str]:
+    if not ended.unsent:
+        return []
+    return [f"unsent    {ended.unsent} events are not in MLflow yet; the same command sends them."]
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> list[str]:

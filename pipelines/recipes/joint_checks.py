@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cluster import mlflow_door
 from components.data.readers import check_files
 from components.models.choices import PACKAGED
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
@@ -28,6 +29,7 @@ def problems(cfg: JointConfig, root: Path) -> list[Problem]:
         *_places(cfg),
         *_weights(cfg, root),
         *_files(cfg, root),
+        *_tracking(cfg),
     ]
 
 
@@ -160,6 +162,13 @@ def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
             for text in check_files(source, root):
                 told = Problem.told(text)
                 yield replace(told, where=_below(where, told.where))
+
+
+def _tracking(cfg: JointConfig) -> Iterator[Problem]:
+    if cfg.tracking.kind != "none":
+        yield from map(
+            Problem.told, mlflow_door.problems(cfg.tracking.uri, cfg.tracking.experiment)
+        )
 
 
 def _below(where: str, role: str) -> str:
