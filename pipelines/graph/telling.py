@@ -41,7 +41,10 @@ class Telling:
     def heard(self, executor: Executor) -> None:
         """Tell numbers and progress that running nodes have said since the last time."""
         for name, record in executor.records():
-            self._send("metrics", node=name, step=record["done"], values=record["metrics"])
+            if record.get("note"):
+                self.note(name, record["note"])
+            else:
+                self._send("metrics", node=name, step=record["done"], values=record["metrics"])
         for name, record in executor.progress().items():
             if self._said.get(name) != record:
                 self._said[name] = record

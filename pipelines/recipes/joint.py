@@ -193,4 +193,5 @@ def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers:
         gpus_per_worker=place.gpus_per_worker,
         retries=place.retries,
         local=place.local,
+        checkpoint_every=place.checkpoint_every,
     )

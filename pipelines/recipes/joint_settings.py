@@ -76,6 +76,7 @@ class Place:
     gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0
     retries: Annotated[int, Interval(ge=0, le=100)] = 2
     local: bool = False  # train in forked processes of one task, without Ray Train
+    checkpoint_every: Annotated[int, Interval(ge=0, le=1_000_000)] = 100  # steps; 0 for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
