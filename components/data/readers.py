@@ -5,6 +5,7 @@ part of a result's identity: the bytes of the files are, their places are not.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Files = Mapping[str, Path]  # role -> file or folder
 Text = Annotated[str, MinLen(1)]
-LOOKED_FOR = 100  # pictures of a source that a check looks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,30 +158,45 @@ READERS: dict[str, Callable[..., CocoReader | FoldersReader | CsvReader]] = {
 }
 
 
-def check_files(source: Coco | Folders | Csv, root: Path) -> list[str]:
-    """List what is wrong with a source's files, read whole, before anything starts.
+@dataclass(kw_only=True, slots=True)
+class Listed:
+    """What the label files of one source list, and what is wrong with them."""
+
+    problems: list[str] = field(default_factory=list[str])
+    pictures: int = 0
+    missing: list[str] = field(default_factory=list[str])  # pictures with no file
+    boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes, without crowds
+    labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
+
+
+def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
+    """Read a source's label files whole and see whether its pictures are there; decode nothing.
 
     Args:
         source: from a config.
         root: the folder that relative paths start from.
     """
+    listed = Listed()
     files = {r: Path(os.path.abspath(root / place)) for r, place in source.files.items()}
-    found = file_problems(files)
-    if found:
-        return found
+    listed.problems = file_problems(files)
+    if listed.problems:
+        return listed
     from components.data.sources.label_problems import DataError
 
-    looked, there = 0, 0
     try:
         for sample in SOURCES[source.kind](source.reader, files):
-            if looked < LOOKED_FOR:
-                looked += 1
-                there += sample.path.exists()
+            listed.pictures += 1
+            if not sample.path.exists():
+                listed.missing.append(sample.source_name)
+            flags = sample.flags.tolist()
+            listed.boxes.update(c for c, f in zip(sample.classes, flags, strict=True) if f == 0)
+            listed.labels.update(sample.present)
     except DataError as error:
-        return list(error.problems)
-    if not there:
-        return [
-            f"images: none of the first {looked} listed pictures is there; got folder "
+        listed.problems = list(error.problems)
+        return listed
+    if len(listed.missing) == listed.pictures:
+        listed.problems = [
+            f"images: none of the {listed.pictures} listed pictures is there; got folder "
             f"{files['images']}. Name the folder that the label file's names start from."
         ]
-    return []
+    return listed

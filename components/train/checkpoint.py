@@ -5,6 +5,7 @@ The bytes are a function of the weights and the settings: no time, no host, no p
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -69,6 +70,7 @@ def save_model(folder: Path, detector: Detector, record: Record) -> None:
         "digests": {WEIGHTS: hashlib.sha256(path.read_bytes()).hexdigest()},
     }
     (folder / RECORD).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
+    shutil.copymode(folder / RECORD, path)  # safetensors makes files that only their owner reads
     union(record.boxed, record.labelled).write(folder / CLASSES)
 
 

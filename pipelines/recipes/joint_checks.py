@@ -3,14 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from components.data.readers import check_files
 from components.models.choices import PACKAGED
+from pipelines.recipes.joint_sets import set_problems
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
 
+TRACKERS = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 OPTIONAL = ("draw", "pretrained", "stage1")  # nodes that a config may leave out
 
 
@@ -27,7 +28,10 @@ def problems(cfg: JointConfig, root: Path) -> list[Problem]:
         *_groups(cfg),
         *_places(cfg),
         *_weights(cfg, root),
-        *_files(cfg, root),
+        *_shares(cfg),
+        *_views(cfg),
+        *_tracking(cfg),
+        *set_problems(cfg, root),
     ]
 
 
@@ -154,19 +158,58 @@ def _weights(cfg: JointConfig, root: Path) -> Iterator[Problem]:
         )
 
 
-def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
-    for where, source in _sources(cfg):
-        if not isinstance(source, Drawn):
-            for text in check_files(source, root):
-                told = Problem.told(text)
-                yield replace(told, where=_below(where, told.where))
+def _shares(cfg: JointConfig) -> Iterator[Problem]:
+    """Say where a worker would have no picture in a step."""
+    stage1, stage2 = cfg.stage1, cfg.stage2
+    photos = stage2.photos if stage2.image_weight > 0 else 0
+    rows = [("stage2.scenes", stage2.scenes, stage2.world), ("stage2.photos", photos, stage2.world)]
+    if stage1 is not None:
+        rows.append(("stage1.batch", stage1.batch, stage1.world))
+    for where, count, world in rows:
+        if 0 < count < world:
+            yield Problem(
+                where=where,
+                what=f"each of {world} workers needs a picture a step",
+                got=str(count),
+                do=f"Raise it, or lower {where.split('.')[0]}.world.",
+            )
 
 
-def _below(where: str, role: str) -> str:
-    """Return the dotted path of a source's file, or the place in the file that was named."""
-    if not role:
-        return where
-    return f"{where}.{role}" if role in ROLES else f"{where}, {role}"
+def _views(cfg: JointConfig) -> Iterator[Problem]:
+    low, high = cfg.stage2.scene_view.scale
+    if low > high:
+        yield Problem(
+            where="stage2.scene_view.scale",
+            what="the first must not be above the second",
+            got=f"[{low:g}, {high:g}]",
+            do="Put the smaller one first.",
+        )
 
 
-ROLES = ("annotations", "images", "table")  # settings of sources that name files
+def _tracking(cfg: JointConfig) -> Iterator[Problem]:
+    uri, name = cfg.tracking.uri, cfg.tracking.experiment
+    if cfg.tracking.kind == "none":
+        return
+    if uri is not None:
+        parts = urlsplit(uri)
+        if parts.scheme.split("+")[0] not in TRACKERS or "://" not in uri:
+            yield Problem(
+                where="tracking.uri",
+                what="no tracking server or database has such an address",
+                got=repr(uri),
+                do=f"Begin it with {'://, '.join(TRACKERS)}://, or leave it out.",
+            )
+        elif parts.password:
+            yield Problem(
+                where="tracking.uri",
+                what="a password must not stand in a config",
+                got=uri.replace(f":{parts.password}@", ":***@"),
+                do="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+            )
+    if not name.strip() or name != name.strip():
+        yield Problem(
+            where="tracking.experiment",
+            what="a name is needed, without spaces around it",
+            got=repr(name),
+            do="Name it as MLflow should show it.",
+        )

@@ -22,6 +22,8 @@ from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, metrics_of, write_report
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
@@ -125,8 +127,9 @@ def _finish(
     metrics = metrics_of(outcome.artifacts)
     if metrics:
         metrics["cost/wall_s"] = seconds
-    errors = [f"{n}: {o.error.text}" for n, o in outcome.nodes.items() if o.error is not None]
-    reason = "; ".join(errors) or None
+    texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
+    errors = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
+    reason = "\n".join(errors) or None
     return Finished(
         status=outcome.status,
         code=outcome.code,
@@ -181,12 +184,12 @@ class _Stop:
 
 @contextlib.contextmanager
 def _stopping() -> Generator[_Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a stop that keeps what is done."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a stop that keeps what is done."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {s: signal.signal(s, stop.note) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, stop.note) for s in STOPS}
     try:
         yield stop
     finally:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from components.data.readers import CocoReader
 
 FARTHEST = 1e6  # px; no picture is so wide, and float32 is exact below it
+FEW = 4  # boxes of which no convention can be told
 SECTIONS = ("images", "annotations", "categories")
 LOOKS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"image_id", "category_id", "score"}), "detection results"),
@@ -210,7 +211,7 @@ def _sides(image: dict[str, Any]) -> tuple[int, int] | None:
 def _outside(file: _File, boxes: dict[Any, list[_Box]]) -> list[str]:
     """List boxes that do not meet their picture, or the one setting that explains them."""
     problems: list[str] = []
-    out_as, total = Counter[str](), 0
+    out_as, total, thin = Counter[str](), 0, 0
     for image_id, own in boxes.items():
         sides = _sides(file.images[image_id])
         if sides is None:
@@ -218,14 +219,20 @@ def _outside(file: _File, boxes: dict[Any, list[_Box]]) -> list[str]:
         for box in own:
             x1, y1, x2, y2 = box.corners
             total += 1
+            thin += x2 - x1 < 1 and y2 - y1 < 1
             out_as["xywh"] += x2 > sides[0] + 1 or y2 > sides[1] + 1
             out_as["xyxy"] += x2 - x1 > sides[0] + 1 or y2 - y1 > sides[1] + 1 or x2 < 2 * x1 \
                 or y2 < 2 * y1  # fmt: skip
             if problem := outside_problem(box.corners, sides, box.where):
                 problems.append(problem)
+    if total > FEW and thin == total:
+        return [
+            f"{file.name}: all {total} boxes are smaller than a pixel; got numbers that look like "
+            "shares of a picture's side. Write them in pixels."
+        ]
     if (
         file.reader.box_format == "xywh"
-        and out_as["xywh"] > max(0.2 * total, 4)
+        and out_as["xywh"] > max(0.2 * total, FEW)
         and not out_as["xyxy"]
     ):
         return [
