@@ -18,7 +18,7 @@ class Recipe:
     schema: type[Any]
     problems: Callable[[Any, Path], list[Problem]]
     build: Callable[[Any, Path], Graph]
-    names_files: tuple[str, ...]  # sections whose files can be looked at while others are wrong
+    names_files: tuple[str, ...]  # sections that can be looked at while others are wrong
     needs: tuple[str, ...]  # sections that may not be left out, and may be empty
 
 
@@ -27,7 +27,7 @@ RECIPES: dict[str, Recipe] = {
         schema=JointConfig,
         problems=joint_checks.problems,
         build=joint.build,
-        names_files=("sources",),
+        names_files=("sources", "draw"),
         needs=("stage2",),
     ),
 }
