@@ -49,9 +49,12 @@ def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dic
         truth: with categories as positions in `ids`.
         found: detections, likewise; the best 100 of a class in a picture count.
         ids: the class ids.
+
+    Raises:
+        NotFiniteError: a score or a box is not finite.
     """
     counts = np.bincount(truth.category[(truth.flags & CROWD) == 0], minlength=len(ids))
-    precision = _precision(truth, found, classes=len(ids))  # [T, R, K]
+    precision = _precision(truth, found.finite(), classes=len(ids))  # [T, R, K]
     scores: dict[str, ClassScore] = {}
     for k, class_id in enumerate(ids):
         if not counts[k]:
@@ -67,11 +70,11 @@ def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dic
 
 
 def mean_over(scores: dict[str, ClassScore], ids: Sequence[str] | None = None) -> dict[str, float]:
-    """Return AP, AP50 and AP75 as means over the classes named that have truth; else nothing."""
+    """Return AP, AP50 and AP75 as means over the classes named that have truth; NaN over none."""
     rows = [scores[i] for i in (scores if ids is None else ids) if i in scores]
     with_truth = [row for row in rows if row.truths]
     if not with_truth:
-        return {}
+        return dict.fromkeys(METRICS, float("nan"))
     return {
         "AP": float(np.mean([row.AP for row in with_truth])),
         "AP50": float(np.mean([row.AP50 for row in with_truth])),

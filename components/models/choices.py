@@ -67,6 +67,13 @@ class Lite0:
 
 Backbone = Small | Resnet | Lite0
 
+NETWORKS: dict[str, Backbone] = {  # as a command names them, made to start from a file
+    "small": Small(weights="file"),
+    "resnet18": Resnet(depth=18, weights="file"),
+    "resnet50": Resnet(depth=50, weights="file"),
+    "lite0": Lite0(weights="file"),
+}
+
 
 def _photos() -> PhotoView:
     return PhotoView(sizes=(32, 40, 48))

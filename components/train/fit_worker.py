@@ -29,7 +29,7 @@ from components.train.checkpoint import (
     save_model,
 )
 from components.train.foreign import load_trunk
-from components.train.loop import Fit, NotFiniteError, Start, Step, fit
+from components.train.loop import Fit, Start, Step, StepError, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.train.snapshot import Snapshots
@@ -242,16 +242,16 @@ def _fit(
         said = fit(
             module, batches=batches, optimizer=optimizer, cfg=cfg, say=tell, start=start, keep=keep
         )
-    except NotFiniteError as error:
+    except StepError as error:
         raise _named(error, parts) from None
     return said, stream.plan
 
 
-def _named(error: NotFiniteError, parts: Mapping[str, Part]) -> NotFiniteError:
+def _named(error: StepError, parts: Mapping[str, Part]) -> StepError:
     """Return the error with the pictures' names in place of their rows."""
     names = [parts[of].shards.source_name(row) for of, rows in error.rows.items() for row in rows]
     shown = ", ".join(names[:PICTURES]) + (", ..." if len(names) > PICTURES else "")
-    return NotFiniteError(f"{error.text} Pictures: {shown}." if names else error.text)
+    return StepError(f"{error.text} Pictures: {shown}." if names else error.text)
 
 
 def _write(

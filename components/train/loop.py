@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 from components.data.sample import Batch
+from components.shapes import NotFiniteError
 from components.train.assign import Moment
 from components.train.objective import Losses, Objective
 from components.train.optimizer import rate, set_rate
@@ -36,8 +37,8 @@ METRICS = (
 )
 
 
-class NotFiniteError(ValueError):
-    """A loss, a gradient or a weight is infinite or no number; nothing was made of it.
+class StepError(NotFiniteError):
+    """A loss or a gradient of a step is infinite or no number; the weights were not changed.
 
     `rows` tells the step's rows of each source, of all workers.
     """
@@ -120,7 +121,7 @@ def fit(
         keep: called every `cfg.checkpoint_every` steps; not after the last, which is the result.
 
     Raises:
-        NotFiniteError: a loss or the gradient is not finite; raised on every worker, before the
+        StepError: a loss or the gradient is not finite; raised on every worker, before the
             optimizer's step.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -189,7 +190,7 @@ def _check(values: Mapping[str, float], step: int, batches: Mapping[str, Batch])
     wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
     if wrong:
         what = ", ".join(f"{name} {value}" for name, value in wrong.items())
-        raise NotFiniteError(
+        raise StepError(
             f"training, step {step}: not finite; got {what}. Lower lr, or look at what this step "
             "was taught; the weights were not changed.",
             _rows(batches),

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from components.shapes import NotFiniteError
 from components.train.checkpoint import read_tensors
-from components.train.loop import NotFiniteError
 from components.train.snapshot_folders import draft_of, finish
 from components.train.tensors import WeightsError, fit_tensors
 

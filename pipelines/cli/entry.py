@@ -47,12 +47,19 @@ def _data() -> click.Command:
     return data
 
 
+def _convert() -> click.Command:
+    from pipelines.cli.convert_command import convert
+
+    return convert
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
     "show": _show,
     "predict": _predict,
     "data": _data,
+    "convert": _convert,
 }
 
 

@@ -43,6 +43,20 @@ def predict(model: Path, **how: Any) -> Any:
     return work(model, **how)
 
 
+def convert(source: Path, **how: Any) -> Any:
+    """Turn somebody's weights into the safe form; what is wrong with them is the user's to know."""
+    from components.models.pretrained_trunks import MissingExtraError
+    from components.train.convert_file import convert_file as work
+    from components.train.weights_file import WeightsError
+    from components.vocab.classes import VocabularyError
+    from pipelines.settings.problems import Problem, SettingsError
+
+    try:
+        return work(source, **how)
+    except (WeightsError, VocabularyError, MissingExtraError) as error:
+        raise SettingsError([Problem.told(str(error))]) from error
+
+
 def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
     """Draw samples of packed shards on one sheet; return how many."""
     from components.data.contact_sheet import of_shards, write_contact_sheet
@@ -86,6 +100,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "run": run,
     "plan": plan,
     "predict": predict,
+    "convert": convert,
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
 }

@@ -1,6 +1,7 @@
 """Detections + truth -> Report: metrics, a table of classes, pictures with boxes."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ def evaluate(task: Task) -> dict[str, Any]:
     cfg: Evaluate = task.cfg
     record = read_record(task.path("model"))
     met = {"boxed": frozenset(record.boxed.ids), "labelled": frozenset(record.labelled.ids)}
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float | None] = {}
     rows: list[dict[str, Any]] = []
     main = next(
         (t.name for t in cfg.tests if t.part == "test" and t.task == "scenes"), cfg.tests[0].name
@@ -66,10 +67,15 @@ def evaluate(task: Task) -> dict[str, Any]:
     return {"metrics": metrics}
 
 
-def _add(metrics: dict[str, float], named: Mapping[str, float], test: Evaluated) -> None:
-    """Add a test set's metrics; the first set of a kind has the plain names, others add theirs."""
-    taken = bool(metrics.keys() & named.keys())
-    metrics |= {_marked(n, test.name) if taken else n: value for n, value in named.items()}
+def _add(metrics: dict[str, float | None], named: Mapping[str, float], test: Evaluated) -> None:
+    """Add a test set's metrics; a mean over nothing becomes None.
+
+    The first set of a kind with something to say has the plain names, others add theirs.
+    """
+    taken = any(metrics.get(name) is not None for name in named)
+    for name, value in named.items():
+        key = _marked(name, test.name) if taken else name
+        metrics[key] = value if math.isfinite(value) else None
 
 
 def _read(task: Task, test: Evaluated) -> tuple[tuple[tuple[str, ...], Any], Any]:
@@ -108,8 +114,7 @@ def _named(
     if test.part == "tune":
         yield from over_groups(scores, prefix="val", groups={})
         for half in ("seen", "novel"):
-            if f"{half}/AP50" in halves:
-                yield check_name(f"val/{half}_AP50"), halves[f"{half}/AP50"]
+            yield check_name(f"val/{half}_AP50"), halves[f"{half}/AP50"]
         return
     level = test.level if test.level in ("coarse", "fine") else "coco"
     named = dict(over_groups(scores, prefix=level, groups=cfg.groups))

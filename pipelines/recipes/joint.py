@@ -7,6 +7,7 @@ from pathlib import Path
 from components.data.drawn.world import PARTS
 from components.data.readers import READERS
 from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.train.weights_file import find_weights
 from pipelines.graph.artifact import DETECTIONS, FILES, REPORT, SHARDS, WEIGHTS
 from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.nodes.convert import Convert, convert
@@ -168,7 +169,10 @@ def _without_place(backbone: Small | Resnet | Lite0) -> Small | Resnet | Lite0:
 
 
 def _weights(cfg: JointConfig, root: Path) -> Inputs:
-    """Return the input `weights` of the first training node: none, a packaged name, or a file."""
+    """Return the input `weights` of the first training node: none, a packaged name, or a file.
+
+    A folder stands for the weights in it; `problems` found them.
+    """
     name = cfg.backbone.weights
     if name == "none":
         return {}
@@ -179,7 +183,8 @@ def _weights(cfg: JointConfig, root: Path) -> Inputs:
                 files={"file": "backbone.safetensors"},
             )
         }
-    return {"weights": Outside(name="weights", files={"file": str((root / name).resolve())})}
+    file = find_weights(root / name) or root / name
+    return {"weights": Outside(name="weights", files={"file": str(file.resolve())})}
 
 
 def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers: int = 0) -> RunOn:

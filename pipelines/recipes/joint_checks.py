@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.models.choices import PACKAGED
+from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.train.weights_file import DamagedError, WeightsError, find_weights
 from pipelines.recipes.joint_sets import set_problems
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
@@ -149,13 +151,37 @@ def _weights(cfg: JointConfig, root: Path) -> Iterator[Problem]:
             got=f"kind {cfg.backbone.kind}",
             do="Choose that backbone, or other weights.",
         )
-    elif name not in PACKAGED and not (root / name).is_file():
+    elif name not in PACKAGED:
+        yield from _file_of_weights(cfg.backbone, root / name)
+
+
+def _file_of_weights(backbone: Small | Resnet | Lite0, place: Path) -> Iterator[Problem]:
+    """Look into a user's weights: a pickle, damage, another network, NaN; torch is needed here.
+
+    Raises:
+        DamagedError: the weights are ours, and no longer what was written.
+    """
+    from components.models.pretrained_trunks import MissingExtraError
+    from components.train.foreign import check_trunk
+
+    file = find_weights(place)
+    if file is None:
         yield Problem(
             where="backbone.weights",
-            what="neither a packaged name nor a file",
-            got=str((root / name).resolve()),
-            do=f"Give none, {', '.join(PACKAGED)}, or a .safetensors file.",
+            what="neither a packaged name, nor a file, nor a model directory",
+            got=str(place.resolve()),
+            do=f"Give none, {', '.join(PACKAGED)}, a .safetensors file, or a run's folder.",
         )
+        return
+    try:
+        check_trunk(file, backbone)
+    except DamagedError:
+        raise  # a damaged result, not a wrong setting
+    except WeightsError as error:
+        told = Problem.told(str(error))
+        yield replace(told, where=f"backbone.weights, {told.where}")
+    except MissingExtraError as error:
+        yield Problem.told(str(error))
 
 
 def _shares(cfg: JointConfig) -> Iterator[Problem]:

@@ -18,12 +18,15 @@ MODEL, SCORES = "stage2", "evaluate"  # nodes
 
 
 def metrics_of(artifacts: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the metrics of the evaluation, if it is there; NaN becomes None."""
+    """Return the metrics of the evaluation, if it is there; a mean over nothing is None."""
     place = artifacts.get(SCORES)
     if place is None:
         return {}
     found = json.loads((place / "metrics.json").read_text())
-    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in found.items()
+    }
 
 
 def keep_model(directory: RunDirectory, artifacts: Mapping[str, Path]) -> str | None:

@@ -11,7 +11,8 @@ import torch
 
 from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import Detector, build
-from components.train.loop import Fit, NotFiniteError, Start, Step, fit
+from components.shapes import NotFiniteError
+from components.train.loop import Fit, Start, Step, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.train.snapshot import Snapshots

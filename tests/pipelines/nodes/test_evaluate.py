@@ -65,7 +65,7 @@ class World:
         self.inputs[f"found_{name}"] = out
         self.tests.append(Evaluated(name=name, level=level, **how))
 
-    def score(self, **groups: tuple[str, ...]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    def score(self, **groups: tuple[str, ...]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         out = self.root / "report"
         cfg = Evaluate(tests=tuple(self.tests), groups=groups, pictures=2)
         made = evaluate(task(out, cfg, **self.inputs))
@@ -74,7 +74,7 @@ class World:
         assert not missing(REPORT, tuple(p.name for p in out.iterdir()))
         for name, value in metrics.items():
             check_name(name)
-            assert 0 <= value <= 1
+            assert value is None or 0 <= value <= 1
         return metrics, pq.read_table(out / "per_class.parquet").to_pylist()
 
 
@@ -139,13 +139,15 @@ def test_nothing_known_and_nothing_there_is_no_failure(world: World) -> None:
     metrics, rows = world.score()
     assert metrics["coco/AP"] == 0
     assert {row["group"] for row in rows} == {"unknown"}
-    assert not [name for name in metrics if name.startswith(("seen", "novel", "fine"))]
+    assert [n for n in metrics if n.startswith(("seen", "novel")) and metrics[n] is not None] == []
+    assert {metrics[name] for name in metrics if name.startswith("fine")} == {None}
 
 
-def test_a_set_without_any_box_has_no_metrics_but_a_table(world: World) -> None:
+def test_a_set_without_any_box_has_no_number_but_a_table(world: World) -> None:
     world.add("bare", ((), ()))
     metrics, rows = world.score()
-    assert metrics == {}
+    assert {"fine/AP", "coco/AP50", "seen/AP", "novel/AP75"} <= set(metrics)
+    assert set(metrics.values()) == {None}
     assert rows == []
     names = pq.read_schema(world.root / "report" / "per_class.parquet").names
     assert names == ["test", "class", "group", "truths", "AP", "AP50", "AP75"]
@@ -163,3 +165,13 @@ def test_localization_counts_pictures_of_classes_it_does_not_know_as_wrong(world
     assert metrics["loc/top5_classes"] <= metrics["loc/gt_known"]
     assert metrics["loc/whole_image"] == 1  # a box nobody detected fits a class nobody knows
     assert not any(math.isnan(value) for value in metrics.values())
+
+
+def test_a_set_with_something_to_say_has_the_plain_names(world: World) -> None:
+    world.add("bare", ((), ()))
+    world.add("scenes", FINE)
+    metrics, _ = world.score(mine=("fine:owl",), none=("fine:zebra", "fine:cow"))
+    assert metrics["fine/AP"] is not None
+    assert metrics["fine/AP@mine"] is not None
+    assert not [name for name in metrics if "bare" in name or "cow" in name]
+    assert metrics["novel/AP"] is None, "of the main set, which is bare"
