@@ -7,7 +7,7 @@ class without truth has no AP and takes no part in a mean.
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,12 @@ class ClassScore:
     AP: float
     AP50: float
     AP75: float
+    precision50: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    """Precision at IoU .50, at recall 0, .01 ... 1: its mean is AP50. Empty without truth."""
 
 
 METRICS = ("AP", "AP50", "AP75")
+RECALLS = 101  # points of a curve
 
 
 def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dict[str, ClassScore]:
@@ -61,10 +64,14 @@ def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dic
             nan = float("nan")
             scores[class_id] = ClassScore(truths=0, AP=nan, AP50=nan, AP75=nan)
             continue
-        of_class = np.zeros(1) if precision is None else precision[:, :, k].clip(0)
-        at = of_class.mean(-1) if precision is not None else np.zeros(10)
+        of_class = np.zeros((10, RECALLS)) if precision is None else precision[:, :, k].clip(0)
+        at = of_class.mean(-1)
         scores[class_id] = ClassScore(
-            truths=int(counts[k]), AP=float(at.mean()), AP50=float(at[0]), AP75=float(at[5])
+            truths=int(counts[k]),
+            AP=float(at.mean()),
+            AP50=float(at[0]),
+            AP75=float(at[5]),
+            precision50=tuple(of_class[0].tolist()),
         )
     return scores
 

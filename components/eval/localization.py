@@ -71,7 +71,7 @@ def _ranked(found: Detections, top: int) -> Detections:
 
 def _hits(truth: Truth, found: Detections) -> np.ndarray:
     """Return the pictures that hold a detection of the right class in the right place."""
-    d, t = _same_class(truth, found)
+    d, t = same_class(truth, found)
     good = paired_iou(found.boxes[d], truth.boxes[t]) > ENOUGH
     return np.unique(found.image[d[good]])
 
@@ -87,7 +87,7 @@ def _without_crowds(truth: Truth) -> Truth:
     )
 
 
-def _same_class(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+def same_class(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
     """Return all pairs (detection, truth) of one picture and one class, as two index arrays."""
     wanted, said = _keys(truth, found)
     order = np.argsort(wanted, kind="stable")

@@ -64,7 +64,8 @@ def build(cfg: JointConfig, root: Path) -> Graph:
         makes=WEIGHTS,
         run_on=_run_on(places, "stage2", workers=cfg.stage2.world),
     )
-    return Graph(nodes=(_scored(cfg, shards, model),), recipe=cfg.recipe)
+    train: Inputs = {"train_boxes": boxes, "train_labels": labels}
+    return Graph(nodes=(_scored(cfg, shards, model, train),), recipe=cfg.recipe)
 
 
 class _Packer:
@@ -103,9 +104,11 @@ class _Packer:
         return source.reader, Outside(name=name, files=files)
 
 
-def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
+def _scored(cfg: JointConfig, shards: _Packer, model: Node, train: Inputs) -> Node:
     """Return the node that scores the model on every test set, each found by its own node."""
-    inputs: Inputs = {"model": model}
+    inputs: Inputs = {"model": model, **train}
+    if shards.drawn is not None:
+        inputs["kinds"] = View(node=shards.drawn, files={"table": "classes.csv"})
     asked: list[Evaluated] = []
     tests = [(test, True) for test in cfg.sources.tune] + [(t, False) for t in cfg.sources.test]
     for test, tune in tests:

@@ -20,7 +20,7 @@ from pipelines.graph.run import walk
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
-from pipelines.runs.result import keep_model, metrics_of, write_report
+from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
@@ -82,7 +82,9 @@ def drive(
             stop=stop.asked,
         )
     seconds = round(time.monotonic() - started, 1)
-    finished = _finish(loaded, directory, outcome, tracking=uri, seconds=seconds)
+    finished = _finish(
+        loaded, directory, planned, outcome, store=place, tracking=uri, seconds=seconds
+    )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
     whole = all(entry.state != "left out" for entry in planned.nodes)
@@ -118,18 +120,21 @@ def _again(planned: Plan, before: RunDirectory, emit: Seen) -> Finished:
 def _finish(
     loaded: Loaded,
     directory: RunDirectory,
+    planned: Plan,
     outcome: Outcome,
     *,
+    store: LocalStore,
     tracking: str | None,
     seconds: float,
 ) -> Finished:
-    """Keep the model, write the page, and say how the run ended."""
+    """Keep the model and the numbers, write the page, and say how the run ended."""
     metrics = metrics_of(outcome.artifacts)
     if metrics:
         metrics["cost/wall_s"] = seconds
     texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
     errors = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
     reason = "\n".join(errors) or None
+    keep_numbers(directory, outcome.artifacts, metrics)
     return Finished(
         status=outcome.status,
         code=outcome.code,
@@ -141,7 +146,7 @@ def _finish(
         metrics=metrics,
         model=keep_model(directory, outcome.artifacts),
         report=write_report(
-            loaded, directory, outcome, metrics=metrics, status=outcome.status, reason=reason
+            loaded, directory, planned, outcome, store=store, metrics=metrics, reason=reason
         ),
         tracking=tracking,
         reason=reason,
