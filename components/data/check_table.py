@@ -81,7 +81,7 @@ NOT_CHECKED: dict[str, str] = {
     "index.schema": _SHARDS,
     "overlay.parent": "there are no overlays yet",
     "key.bad": "keys are numbers given while packing, so none can be bad",
-    "split.overlap": "compared while packing, where all parts of a run are known",
+    "split.overlap": "not yet: pictures of train and test parts are not compared",
     "split.near": "near duplicates are not looked for yet",
     "dup.near": "near duplicates are not looked for yet",
 }
