@@ -16,7 +16,7 @@ from typing import Any, Protocol, final
 from cluster.failures import Failure, failure_of
 from cluster.ray_faults import fault_of
 
-Record = dict[str, Any]  # one say(): done, total, text, metrics
+Record = dict[str, Any]  # one say(): done, total, text, metrics; or a note for people
 Fn = Callable[..., dict[str, Any]]
 
 GRACE_S = 8.0  # between asking a call to stop and killing its process
@@ -72,7 +72,7 @@ class Executor(Protocol):
 
 
 class Board:
-    """What running calls said last, and every record with metrics until it is read."""
+    """What running calls said last, and every record with metrics or a note until it is read."""
 
     def __init__(self) -> None:
         self._latest: dict[str, Record] = {}
@@ -80,8 +80,9 @@ class Board:
 
     def put(self, name: str, record: Record) -> None:
         """Take a record of a call."""
-        self._latest[name] = record
-        if record.get("metrics"):
+        if not record.get("note"):
+            self._latest[name] = record
+        if record.get("metrics") or record.get("note"):
             self._numbers.append((name, record))
 
     def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
@@ -106,7 +107,7 @@ class BoardReporter:
         """Send one record; skip it when it holds no numbers and the last one is fresh."""
         now = time.monotonic()
         ends = record.get("done") == record.get("total")
-        if record.get("metrics") or ends or now - self.last >= PACE_S:
+        if record.get("metrics") or record.get("note") or ends or now - self.last >= PACE_S:
             self.last = now
             sent = self.board.put.remote(self.name, record)
             if ends and sent is not None:

@@ -32,7 +32,10 @@ LAPTOP = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the pace at which start and end are noticed
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nothing preempts a laptop; one process less
     "RAY_TRAIN_METRICS_ENABLED": "0",  # nobody scrapes them here
+}
+PRIVATE = {  # whatever the user has set
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every socket binds to 127.0.0.1
+    "RAY_AUTH_MODE": "token",  # and who has no token is sent away
 }
 OBJECTS_BYTES = 256 * 2**20  # results are small: bulk travels through the store
 SOCKET_ROOM = 40  # characters a folder may have: a socket's path has 107, Ray adds some 60
@@ -90,9 +93,10 @@ def prepare(address: Address) -> None:
         return
     for name, value in LAPTOP.items():
         os.environ.setdefault(name, value)
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    # Ray turns tokens on by itself; ours stays in memory where its own would go to a file.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.update(PRIVATE)
+    # Ray's own token would go to a file that everybody may read; ours stays in memory.
+    if not os.environ.get("RAY_AUTH_TOKEN"):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     here = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     if here[0] not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(here)  # workers find the packages

@@ -1,11 +1,12 @@
-"""The one shape check, for public doors: expected and got, in the letters that shapes are named by.
+"""Checks at public doors: shapes, in the letters they are named by, and finite numbers.
 
 N images, R regions or boxes, P proposals, A anchors, C boxed classes, F labelled classes, K classes
 asked for, D features. A number stands for itself.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Shaped(Protocol):
@@ -19,6 +20,18 @@ class Shaped(Protocol):
 
 class ShapeError(ValueError):
     """A tensor has another shape than its door expects."""
+
+
+class NotFiniteError(ValueError):
+    """NaN or infinity where a number is due."""
+
+
+def expect_finite(name: str, value: Any, *, do: str) -> None:
+    """Raise NotFiniteError where a tensor or an array holds NaN or infinity; `do` ends the text."""
+    good = abs(value) < math.inf
+    if not bool(good.all()):
+        wrong = int((~good).sum())
+        raise NotFiniteError(f"{name}: not finite; got NaN or infinity {wrong} times. {do}")
 
 
 def expect(name: str, value: Shaped, shape: str, **sizes: int) -> None:

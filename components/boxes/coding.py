@@ -8,12 +8,15 @@ import math
 import torch
 from torch import Tensor
 
+from components.boxes.geometry import wide
+
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of a second stage; a proposal network uses 1, 1, 1, 1
 LONGEST = math.log(1000 / 16)  # of the logarithm of a side's ratio: exp stays finite
 
 
 def encode(truths_P4: Tensor, boxes_P4: Tensor, *, weights: tuple[float, ...] = WEIGHTS) -> Tensor:
     """Return the deltas [P, 4] that move each box onto its truth; boxes need sides above 0."""
+    truths_P4, boxes_P4 = wide(truths_P4), wide(boxes_P4)
     size = boxes_P4[:, 2:] - boxes_P4[:, :2]
     center = boxes_P4[:, :2] + size / 2
     wanted = truths_P4[:, 2:] - truths_P4[:, :2]
@@ -23,6 +26,7 @@ def encode(truths_P4: Tensor, boxes_P4: Tensor, *, weights: tuple[float, ...] = 
 
 def decode(deltas_P4: Tensor, boxes_P4: Tensor, *, weights: tuple[float, ...] = WEIGHTS) -> Tensor:
     """Return the boxes that the deltas move to; shapes [..., 4]. The inverse of `encode`."""
+    deltas_P4, boxes_P4 = wide(deltas_P4), wide(boxes_P4)
     deltas = deltas_P4 / deltas_P4.new_tensor(weights)
     size = boxes_P4[..., 2:] - boxes_P4[..., :2]
     center = boxes_P4[..., :2] + size / 2 + deltas[..., :2] * size

@@ -21,6 +21,7 @@ class Kept:
     boxes: Tensor  # [Q, 4], pixels
     scores: Tensor  # [Q]
     classes: Tensor  # int64 [Q], column of the scores given
+    not_finite: int = 0  # scores dropped for they, or their box, were NaN or infinite
 
 
 def suppress(
@@ -29,7 +30,8 @@ def suppress(
     """Return the `top` best detections after non-maximum suppression within each class.
 
     Args:
-        boxes_P4: one box a region, for all classes; empty boxes are dropped.
+        boxes_P4: one box a region, for all classes; empty boxes are dropped. What is not finite is
+            dropped and counted: it would come first (torchvision sorts NaN above all).
         scores_PK: in [0, 1]. Only scores above `floor` count (paper 5 uses 1e-4: the softmax over
             many classes leaves little for each).
         iou: two boxes of a class that overlap by more are one; the better one stays.
@@ -39,9 +41,11 @@ def suppress(
     expect("boxes", boxes_P4, "P 4")
     expect("scores", scores_PK, "P K", P=len(boxes_P4))
     classes = scores_PK.shape[1]
-    alive_PK = (scores_PK > floor) & (area(boxes_P4) > 0)[:, None]
+    finite_PK = scores_PK.isfinite() & boxes_P4.isfinite().all(1)[:, None]
+    alive_PK = finite_PK & (scores_PK > floor) & (area(boxes_P4) > 0)[:, None]
     k = torch.nonzero(alive_PK.flatten()).flatten()
     scores = scores_PK.flatten()[k]
     boxes, labels = boxes_P4[k // max(classes, 1)], k % max(classes, 1)
     keep = batched_nms(boxes, scores, labels, iou)[:top]
-    return Kept(boxes=boxes[keep], scores=scores[keep], classes=labels[keep])
+    lost = finite_PK.numel() - int(finite_PK.sum())
+    return Kept(boxes=boxes[keep], scores=scores[keep], classes=labels[keep], not_finite=lost)

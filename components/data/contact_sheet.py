@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from components.data.decode import PictureError, decode
+from components.data.draw_boxes import written_out
 from components.data.drawn.pictures import photo, photo_classes, scene, truth
 from components.data.drawn.world import World
 from components.data.labelled import Labelled
@@ -34,14 +35,20 @@ class Sample:
 
 def write_contact_sheet(samples: Iterable[Sample], *, out: Path) -> int:
     """Draw samples as tiles on one page, write it, and return how many there were."""
+    listed = list(samples)
+    contact_sheet(listed).save(out)
+    return len(listed)
+
+
+def contact_sheet(samples: Iterable[Sample]) -> Image.Image:
+    """Draw samples as tiles on one page."""
     tiles = [_tile(sample) for sample in samples]
     rows = max(1, -(-len(tiles) // COLUMNS))
     page = Image.new("RGB", (COLUMNS * SIDE, rows * (SIDE + CAPTION)), _PAPER)
     for place, tile in enumerate(tiles):
         row, column = divmod(place, COLUMNS)
         page.paste(tile, (column * SIDE, row * (SIDE + CAPTION)))
-    page.save(out)
-    return len(tiles)
+    return page
 
 
 def of_labelled(pictures: Iterable[Labelled], *, count: int) -> Iterator[Sample]:
@@ -108,6 +115,6 @@ def _tile(sample: Sample) -> Image.Image:
         for box, name in zip(sample.boxes * zoom + 1, sample.names, strict=True):
             x0, y0, x1, y1 = (float(side) for side in box)
             pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=_LINE)
-            pen.text((x0 + 2, max(y0, 0)), name, fill=_INK, font_size=10)
-    pen.text((2, SIDE + 1), sample.caption[:38], fill=_INK, font_size=10)
+            pen.text((x0 + 2, max(y0, 0)), written_out(name)[:38], fill=_INK, font_size=10)
+    pen.text((2, SIDE + 1), written_out(sample.caption)[:38], fill=_INK, font_size=10)
     return tile

@@ -21,6 +21,7 @@ class Box:
     corners: tuple[float, float, float, float]  # xyxy px of the picture
     class_id: str
     score: float | None = None
+    colour: tuple[int, int, int] | None = None  # None: the colour of its class
 
 
 def draw_boxes(picture: np.ndarray, boxes: Sequence[Box], *, least_side: int = 320) -> Image.Image:
@@ -40,7 +41,7 @@ def draw_boxes(picture: np.ndarray, boxes: Sequence[Box], *, least_side: int = 3
         x1, y1, x2, y2 = (v * factor for v in box.corners)
         if x2 <= x1 or y2 <= y1:
             continue
-        colour = colour_of(box.class_id)
+        colour = box.colour or colour_of(box.class_id)
         pen.rectangle((x1, y1, x2 - 1, y2 - 1), outline=colour, width=2)
         text = label_of(box)
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
@@ -53,9 +54,13 @@ def draw_boxes(picture: np.ndarray, boxes: Sequence[Box], *, least_side: int = 3
 
 def label_of(box: Box) -> str:
     """Return the name after the level, with control characters written out, and the score."""
-    name = box.class_id.partition(":")[2] or box.class_id
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)[:LONGEST_NAME]
+    shown = written_out(box.class_id.partition(":")[2] or box.class_id)[:LONGEST_NAME]
     return shown if box.score is None else f"{shown} {box.score:.2f}"
+
+
+def written_out(text: str) -> str:
+    """Return a text in which characters that would not be seen stand as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def colour_of(class_id: str) -> tuple[int, int, int]:
@@ -65,8 +70,8 @@ def colour_of(class_id: str) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def jpeg(image: Image.Image) -> bytes:
-    """Return a picture as JPEG bytes."""
+def jpeg(image: Image.Image, *, quality: int = QUALITY) -> bytes:
+    """Return a picture as JPEG bytes; colour at full resolution, or thin lines smear."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

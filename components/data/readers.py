@@ -5,6 +5,7 @@ part of a result's identity: the bytes of the files are, their places are not.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from components.data.sources.label_problems import file_problems
+from components.data.check_table import Findings
+from components.data.sources.label_problems import DataError, file_problems
 
 if TYPE_CHECKING:
-    from components.data.labelled import Labelled
+    from components.data.labelled import Contents, Labelled
 
 Files = Mapping[str, Path]  # role -> file or folder
 Text = Annotated[str, MinLen(1)]
-LOOKED_FOR = 100  # pictures of a source that a check looks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,7 @@ class CocoReader:
     level: Text
     box_format: Literal["xywh", "xyxy"] = "xywh"
     unannotated: Literal["no_box", "unlabelled"] = "no_box"
+    thin: Literal["list", "error"] = "list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +72,16 @@ class Coco:
     level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
     box_format: Literal["xywh", "xyxy"] = "xywh"
     unannotated: Literal["no_box", "unlabelled"] = "no_box"  # pictures without annotation
+    thin: Literal["list", "error"] = "list"  # boxes with a side under 1 px
 
     @property
     def reader(self) -> CocoReader:
         """Return how the files are read."""
         return CocoReader(
-            level=self.level, box_format=self.box_format, unannotated=self.unannotated
+            level=self.level,
+            box_format=self.box_format,
+            unannotated=self.unannotated,
+            thin=self.thin,
         )
 
     @property
@@ -128,25 +134,25 @@ class Csv:
         return {"table": self.table, "images": self.images}
 
 
-def _coco(reader: CocoReader, files: Files) -> "Iterator[Labelled]":
+def _coco(reader: CocoReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.coco import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-def _folders(reader: FoldersReader, files: Files) -> "Iterator[Labelled]":
+def _folders(reader: FoldersReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.folders import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-def _csv(reader: CsvReader, files: Files) -> "Iterator[Labelled]":
+def _csv(reader: CsvReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.labels_csv import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-SOURCES: "dict[str, Callable[[Any, Files], Iterator[Labelled]]]" = {
+SOURCES: "dict[str, Callable[[Any, Files, Findings], Contents]]" = {
     "coco": _coco,
     "folders": _folders,
     "csv": _csv,
@@ -158,30 +164,63 @@ READERS: dict[str, Callable[..., CocoReader | FoldersReader | CsvReader]] = {
 }
 
 
-def check_files(source: Coco | Folders | Csv, root: Path) -> list[str]:
-    """List what is wrong with a source's files, read whole, before anything starts.
+@dataclass(kw_only=True, slots=True)
+class Listed:
+    """What the label files of one source list, and what is wrong with them."""
+
+    problems: list[str] = field(default_factory=list[str])
+    pictures: int = 0
+    missing: list[str] = field(default_factory=list[str])  # pictures with no file
+    boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes, without crowds
+    labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
+
+
+def places(source: Coco | Folders | Csv, root: Path) -> dict[str, Path]:
+    """Return role -> absolute place of a source's files; `root` is what its paths start from."""
+    return {role: Path(os.path.abspath(root / place)) for role, place in source.files.items()}
+
+
+def pictures_of(
+    reader: CocoReader | FoldersReader | CsvReader, files: Files
+) -> "Iterator[Labelled]":
+    """Return the pictures of a source whose labels hold no error.
+
+    Raises:
+        DataError: with every error of the files, before the first picture.
+    """
+    found = Findings()
+    pictures = SOURCES[reader.kind](reader, files, found).pictures
+    if errors := found.errors():
+        raise DataError(errors)
+    return iter(pictures)
+
+
+def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
+    """Read a source's label files whole and see whether its pictures are there; decode nothing.
 
     Args:
         source: from a config.
         root: the folder that relative paths start from.
     """
-    files = {r: Path(os.path.abspath(root / place)) for r, place in source.files.items()}
-    found = file_problems(files)
-    if found:
-        return found
-    from components.data.sources.label_problems import DataError
-
-    looked, there = 0, 0
+    listed = Listed()
+    files = places(source, root)
+    listed.problems = [str(problem) for problem in file_problems(files)]
+    if listed.problems:
+        return listed
     try:
-        for sample in SOURCES[source.kind](source.reader, files):
-            if looked < LOOKED_FOR:
-                looked += 1
-                there += sample.path.exists()
+        for sample in pictures_of(source.reader, files):
+            listed.pictures += 1
+            if not sample.path.exists():
+                listed.missing.append(sample.source_name)
+            flags = sample.flags.tolist()
+            listed.boxes.update(c for c, f in zip(sample.classes, flags, strict=True) if f == 0)
+            listed.labels.update(sample.present)
     except DataError as error:
-        return list(error.problems)
-    if not there:
-        return [
-            f"images: none of the first {looked} listed pictures is there; got folder "
+        listed.problems = list(error.problems)
+        return listed
+    if len(listed.missing) == listed.pictures:
+        listed.problems = [
+            f"images: none of the {listed.pictures} listed pictures is there; got folder "
             f"{files['images']}. Name the folder that the label file's names start from."
         ]
-    return []
+    return listed

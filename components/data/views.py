@@ -12,7 +12,11 @@ Share = Annotated[float, Interval(gt=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneView:
-    """Training pictures with boxes: the whole picture, its long side scaled to `size`."""
+    """Training pictures with boxes: the whole picture, its long side scaled to `size`.
+
+    Differs: paper 5 jitters the scale in [.1, 2]; here a picture is never enlarged, for that costs
+    time and the maps of a CPU run end at stride 32.
+    """
 
     size: Side
     scale: tuple[Share, Share] = (1.0, 1.0)  # smallest, largest factor on size

@@ -7,7 +7,7 @@ class without truth has no AP and takes no part in a mean.
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,12 @@ class ClassScore:
     AP: float
     AP50: float
     AP75: float
+    precision50: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    """Precision at IoU .50, at recall 0, .01 ... 1: its mean is AP50. Empty without truth."""
 
 
 METRICS = ("AP", "AP50", "AP75")
+RECALLS = 101  # points of a curve
 
 
 def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dict[str, ClassScore]:
@@ -49,29 +52,36 @@ def score_classes(truth: Truth, found: Detections, *, ids: Sequence[str]) -> dic
         truth: with categories as positions in `ids`.
         found: detections, likewise; the best 100 of a class in a picture count.
         ids: the class ids.
+
+    Raises:
+        NotFiniteError: a score or a box is not finite.
     """
     counts = np.bincount(truth.category[(truth.flags & CROWD) == 0], minlength=len(ids))
-    precision = _precision(truth, found, classes=len(ids))  # [T, R, K]
+    precision = _precision(truth, found.finite(), classes=len(ids))  # [T, R, K]
     scores: dict[str, ClassScore] = {}
     for k, class_id in enumerate(ids):
         if not counts[k]:
             nan = float("nan")
             scores[class_id] = ClassScore(truths=0, AP=nan, AP50=nan, AP75=nan)
             continue
-        of_class = np.zeros(1) if precision is None else precision[:, :, k].clip(0)
-        at = of_class.mean(-1) if precision is not None else np.zeros(10)
+        of_class = np.zeros((10, RECALLS)) if precision is None else precision[:, :, k].clip(0)
+        at = of_class.mean(-1)
         scores[class_id] = ClassScore(
-            truths=int(counts[k]), AP=float(at.mean()), AP50=float(at[0]), AP75=float(at[5])
+            truths=int(counts[k]),
+            AP=float(at.mean()),
+            AP50=float(at[0]),
+            AP75=float(at[5]),
+            precision50=tuple(of_class[0].tolist()),
         )
     return scores
 
 
 def mean_over(scores: dict[str, ClassScore], ids: Sequence[str] | None = None) -> dict[str, float]:
-    """Return AP, AP50 and AP75 as means over the classes named that have truth; else nothing."""
+    """Return AP, AP50 and AP75 as means over the classes named that have truth; NaN over none."""
     rows = [scores[i] for i in (scores if ids is None else ids) if i in scores]
     with_truth = [row for row in rows if row.truths]
     if not with_truth:
-        return {}
+        return dict.fromkeys(METRICS, float("nan"))
     return {
         "AP": float(np.mean([row.AP for row in with_truth])),
         "AP50": float(np.mean([row.AP50 for row in with_truth])),

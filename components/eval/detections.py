@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.shapes import expect_finite
+
 SCHEMA = pa.schema(
     [
         ("image", pa.int32()),
@@ -32,6 +34,13 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def finite(self) -> "Detections":
+        """Return these detections, or raise NotFiniteError: NaN has no place in an order."""
+        do = "Detect again; look at the model's weights."
+        expect_finite("detections, scores", self.score, do=do)
+        expect_finite("detections, boxes", self.boxes, do=do)
+        return self
 
     @classmethod
     def join(cls, parts: "list[Detections]") -> "Detections":

@@ -30,10 +30,13 @@ def localization(truth: Truth, found: Localized) -> dict[str, float]:
     """Return shares of pictures: top1, top5 in both readings, gt_known, and two fixed boxes.
 
     `class_top1` looks at the class alone; `fixed_box` and `whole_image` at a box that no detector
-    made: the middle 70 % of both sides, and the picture.
+    made: the middle 70 % of both sides, and the picture. NaN where there is no picture.
+
+    Raises:
+        NotFiniteError: a score or a box is not finite.
     """
-    if not len(truth.sizes):
-        return {}
+    for said in (found.best, found.given, found.detections):
+        said.finite()
     truth = _without_crowds(truth)
     first = _ranked(found.best, 1)
     fixed = _fixed(truth.sizes, FIXED)
@@ -68,7 +71,7 @@ def _ranked(found: Detections, top: int) -> Detections:
 
 def _hits(truth: Truth, found: Detections) -> np.ndarray:
     """Return the pictures that hold a detection of the right class in the right place."""
-    d, t = _same_class(truth, found)
+    d, t = same_class(truth, found)
     good = paired_iou(found.boxes[d], truth.boxes[t]) > ENOUGH
     return np.unique(found.image[d[good]])
 
@@ -84,7 +87,7 @@ def _without_crowds(truth: Truth) -> Truth:
     )
 
 
-def _same_class(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+def same_class(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
     """Return all pairs (detection, truth) of one picture and one class, as two index arrays."""
     wanted, said = _keys(truth, found)
     order = np.argsort(wanted, kind="stable")
@@ -102,12 +105,16 @@ def _keys(truth: Truth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _share(truth: Truth, found: Detections) -> float:
-    return len(_hits(truth, found)) / len(truth.sizes)
+    return _part(len(_hits(truth, found)), truth)
 
 
 def _right_classes(truth: Truth, first: Detections) -> float:
     wanted, said = _keys(truth, first)
-    return int(np.isin(said, wanted).sum()) / len(truth.sizes)
+    return _part(int(np.isin(said, wanted).sum()), truth)
+
+
+def _part(count: int, truth: Truth) -> float:
+    return count / len(truth.sizes) if len(truth.sizes) else float("nan")
 
 
 def _fixed(sizes_N2: np.ndarray, share: float) -> np.ndarray:

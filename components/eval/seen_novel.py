@@ -17,12 +17,15 @@ def over_groups(
     Args:
         scores: by class id.
         prefix: the group of the metric's name: coco, coarse, fine, val.
-        groups: name -> class ids; a group without a class that has truth yields nothing.
+        groups: name -> class ids; one without a class of the scores is left out, one whose classes
+            have no truth is NaN.
     """
     table = dict(scores)
     for metric, value in mean_over(table).items():
         yield check_name(f"{prefix}/{metric}"), value
     for name, ids in groups.items():
+        if table.keys().isdisjoint(ids):
+            continue  # of another level
         for metric, value in mean_over(table, ids).items():
             yield check_name(f"{prefix}/{metric}@{name}"), value
 

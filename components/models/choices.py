@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from components.data.views import PhotoView, SceneView
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
-Positive = Annotated[float, Gt(0)]
+Positive = Annotated[float, Interval(gt=0, le=10)]
 Count = Annotated[int, Ge(1)]
 
 
@@ -67,6 +67,13 @@ class Lite0:
 
 Backbone = Small | Resnet | Lite0
 
+NETWORKS: dict[str, Backbone] = {  # as a command names them, made to start from a file
+    "small": Small(weights="file"),
+    "resnet18": Resnet(depth=18, weights="file"),
+    "resnet50": Resnet(depth=50, weights="file"),
+    "lite0": Lite0(weights="file"),
+}
+
 
 def _photos() -> PhotoView:
     return PhotoView(sizes=(32, 40, 48))
@@ -84,9 +91,9 @@ class Stage1:
     batch: Count = 64  # photos a step, over all workers
     lr: Positive = 2e-3
     backbone_lr: Positive | None = None  # of the trunk; default: lr
-    weight_decay: Annotated[float, Ge(0)] = 0.02
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02
     warmup: Annotated[int, Ge(0)] = 30  # steps
-    clip: Positive = 5.0  # largest norm of the gradient
+    clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0  # largest norm of the gradient
     view: PhotoView = field(default_factory=_photos)
     form: Literal["region", "pooled"] = "region"  # pooled: average pool; only the trunk moves on
     multi: Literal["soft", "sigmoid"] = "soft"  # photos with several labels
@@ -102,12 +109,14 @@ class Stage2:
     steps: Count = 300
     scenes: Count = 6  # a step, over all workers
     photos: Annotated[int, Ge(0)] = 18  # a step, over all workers; 0: boxes only
-    image_weight: Annotated[float, Ge(0)] = 0.1  # w of the photos' loss; 0: boxes only
+    image_weight: Annotated[float, Interval(ge=0, le=1000)] = (
+        0.1  # w of the photos' loss; 0: boxes only
+    )
     lr: Positive = 2e-3
     backbone_lr: Positive | None = None
-    weight_decay: Annotated[float, Ge(0)] = 0.02
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02
     warmup: Annotated[int, Ge(0)] = 30
-    clip: Positive = 5.0
+    clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0
     scene_view: SceneView = field(default_factory=_scenes)
     photo_view: PhotoView = field(default_factory=_photos)
     multi: Literal["soft", "sigmoid"] = "soft"

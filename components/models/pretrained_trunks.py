@@ -3,7 +3,7 @@
 Normalisation layers are fixed: a step mixes photos and scenes, and workers must agree.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
@@ -48,18 +48,22 @@ class ResnetTrunk(nn.Module):
 
 
 class Lite0Trunk(nn.Module):
-    """Images -> maps of stride 8, 16 and 32. `body` has timm's names; BatchNorm stays fixed."""
+    """Images -> maps of stride 8, 16 and 32. `body` has timm's names; BatchNorm stays fixed.
+
+    Without weights there is nothing to keep fixed: all is trained, and GroupNorm stands in for
+    BatchNorm, whose statistics would depend on how many workers share a batch.
+    """
 
     channels = {"8": 40, "16": 112, "32": 320}  # noqa: RUF012 (a constant of the network)
 
     def __init__(self, cfg: Lite0) -> None:
         super().__init__()
         self.body = _timm_features()
-        fixed = self.modules()
-        nn.ModuleList([m for m in fixed if isinstance(m, nn.BatchNorm2d)]).requires_grad_(
-            requires_grad=False
-        )
-        if cfg.weights != "none":
+        if cfg.weights == "none":
+            _with_groups(self.body)
+        else:
+            norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+            nn.ModuleList(norms).requires_grad_(requires_grad=False)
             stages = (self.body.conv_stem, *self.body.blocks)
             nn.ModuleList(stages[: cfg.frozen_stages + 1]).requires_grad_(requires_grad=False)
 
@@ -92,6 +96,17 @@ class Pyramid(nn.Module):
     def forward(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return maps of `width` channels under the same names."""
         return self.fpn(maps)
+
+
+def _with_groups(module: nn.Module) -> None:
+    """Put GroupNorm of eight channels a group, and its activation, in place of each BatchNorm."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d):
+            act = cast("nn.Module", getattr(child, "act", nn.Identity()))
+            norm = nn.GroupNorm(child.num_features // 8, child.num_features)
+            setattr(module, name, nn.Sequential(norm, act))
+        else:
+            _with_groups(child)
 
 
 def _groups(channels: int) -> nn.GroupNorm:

@@ -21,6 +21,7 @@ from components.models.choices import Backbone
 from components.models.proposals import Proposals, Proposed
 from components.models.region_head import RegionHead
 from components.models.scores import DecoupledScorer, LinearScorer, Regions
+from components.shapes import expect_finite
 from components.vocab.classes import Vocabulary
 
 
@@ -92,14 +93,22 @@ class Detector(nn.Module):
             return self.image_logits(batch).mean(1)
 
     def regions(self, batch: Batch) -> list[Regions]:
-        """Return each picture's regions with their scores (Eq. 1-3), without gradient."""
+        """Return each picture's regions with their scores (Eq. 1-3), without gradient.
+
+        Raises:
+            NotFiniteError: an output is; dropped in silence it would be "nothing found".
+        """
         with inference(self):
             maps = self.maps(batch)
             proposed = self.propose(maps, batch)
             x = self.features(maps, proposed.boxes)
             boxes = decode(self.refine(x), torch.cat(proposed.boxes))
             counts = [len(b) for b in proposed.boxes]
-            parts = [p.split(counts) for p in (boxes, *self.scores.probabilities(x))]
+            found = (boxes, *self.scores.probabilities(x))
+            every = (proposed.objectness, proposed.deltas, *found)
+            sums = torch.stack([part.sum() for part in every])  # cheap; NaN stays NaN
+            expect_finite("detector, outputs", sums, do="Look at its weights.")
+            parts = [p.split(counts) for p in found]
             sizes = batch.image_size.to(boxes.device)
             return [
                 Regions(boxes=clip(b, sizes[i]), foreground=f, boxed=s, labelled=h)

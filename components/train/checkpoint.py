@@ -5,6 +5,7 @@ The bytes are a function of the weights and the settings: no time, no host, no p
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,10 +19,20 @@ from torch import Tensor
 from components.models.choices import Backbone, Lite0, Resnet, Small
 from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
-from components.train.tensors import WeightsError, fit_tensors
+from components.train.tensors import fit_tensors
+from components.train.weights_file import (
+    CLASSES,
+    DamagedError,
+    WeightsError,
+    compare_digests,
+    read_header,
+    read_record_file,
+)
+from components.train.weights_file import MODEL_RECORD as RECORD
+from components.train.weights_file import MODEL_WEIGHTS as WEIGHTS
+from components.vocab.class_list import difference
 from components.vocab.classes import Vocabulary, union
 
-WEIGHTS, RECORD, CLASSES = "model.safetensors", "model.json", "vocabulary.json"
 SCORE_RULE = "foreground * boxed^(2/3) * labelled^(1/3); one of them where the other is missing"
 KINDS: dict[str, type[Small | Resnet | Lite0]] = {"small": Small, "resnet": Resnet, "lite0": Lite0}
 MODULES = ("trunk", "pyramid", "proposals", "region_head", "refine")  # that move on whole
@@ -69,6 +80,7 @@ def save_model(folder: Path, detector: Detector, record: Record) -> None:
         "digests": {WEIGHTS: hashlib.sha256(path.read_bytes()).hexdigest()},
     }
     (folder / RECORD).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
+    shutil.copymode(folder / RECORD, path)  # safetensors makes files that only their owner reads
     union(record.boxed, record.labelled).write(folder / CLASSES)
 
 
@@ -76,34 +88,37 @@ def read_record(folder: Path) -> Record:
     """Read model.json and the vocabulary, and check the weights' digest.
 
     Raises:
-        ModelError: a file is missing, of another version, or changed since it was written.
+        ModelError: a file is missing, or of another version.
+        DamagedError: a file changed since it was written.
     """
     for name in (WEIGHTS, RECORD, CLASSES):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: no {name}; got a folder that is no model. Train first.")
-    body = json.loads((folder / RECORD).read_text())
+    body = read_record_file(folder / RECORD)
     if body.get("version") != 1:
         raise ModelError(
             f"{folder / RECORD}: version 1 is read here; got {body.get('version')!r}. "
             "Use the vocabox that wrote it."
         )
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    if digest != body["digests"][WEIGHTS]:
-        raise ModelError(
-            f"{folder / WEIGHTS}: changed since it was written; got sha256 {digest[:12]}. "
-            "Restore the file, or train again."
+    try:
+        compare_digests(folder, {WEIGHTS: body["digests"][WEIGHTS]})
+        boxed, labelled = body["boxed"], body["labelled"]
+        known = _vocabulary(folder, boxed=boxed, labelled=labelled)
+        kind = KINDS[body["backbone"]["kind"]]
+        return Record(
+            backbone=kind(**body["backbone"]),
+            boxed=_subset(known, boxed),
+            labelled=_subset(known, labelled),
+            size=int(body["size"]),
+            parts=tuple(body["parts"]),
+            dtype=str(body["dtype"]),
+            training=body["training"],
         )
-    known = Vocabulary.read(folder / CLASSES)
-    kind = KINDS[body["backbone"]["kind"]]
-    return Record(
-        backbone=kind(**body["backbone"]),
-        boxed=_subset(known, body["boxed"]),
-        labelled=_subset(known, body["labelled"]),
-        size=int(body["size"]),
-        parts=tuple(body["parts"]),
-        dtype=str(body["dtype"]),
-        training=body["training"],
-    )
+    except (KeyError, TypeError) as error:
+        raise DamagedError(
+            f"{folder / RECORD}: changed since it was written; got no usable {error}. "
+            "Restore the file, or train again."
+        ) from error
 
 
 def load_model(folder: Path) -> tuple[Detector, Record]:
@@ -153,8 +168,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors file.
 
     Raises:
-        WeightsError: the file is not in that format.
+        WeightsError: the file is not in that format, or cut.
     """
+    read_header(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -183,6 +199,18 @@ def _copy_rows(
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _vocabulary(folder: Path, *, boxed: list[str], labelled: list[str]) -> Vocabulary:
+    """Read the vocabulary; its classes are those of the record, in that order."""
+    known = Vocabulary.read(folder / CLASSES)
+    wanted = tuple(dict.fromkeys([*boxed, *labelled]))
+    if known.ids != wanted:
+        raise DamagedError(
+            f"{folder / CLASSES}: not the classes that {RECORD} names; got "
+            f"{difference(wanted, known.ids)}. Restore the file, or train again."
+        )
+    return known
 
 
 def _subset(known: Vocabulary, ids: list[str]) -> Vocabulary:

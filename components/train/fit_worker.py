@@ -29,11 +29,13 @@ from components.train.checkpoint import (
     save_model,
 )
 from components.train.foreign import load_trunk
-from components.train.loop import Fit, Step, fit
+from components.train.loop import Fit, Start, Step, StepError, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
+from components.train.snapshot import Snapshots
 from components.vocab.classes import Vocabulary
 
+PICTURES = 16  # named when a step is not finite
 Say = Callable[..., None]  # say(done, total, text="", **metrics)
 Wrap = Callable[..., Any]  # wrap(module) -> module
 
@@ -54,6 +56,9 @@ class Job:
     start: Path | None = None  # a model directory to go on from
     weights: Path | None = None  # .safetensors of the trunk; not read when there is `start`
     say_every: int = 20  # steps
+    keep_in: Path | None = None  # a folder for snapshots, which all workers see
+    checkpoint_every: int = 0  # steps between two snapshots; 0 for none
+    resume: Path | None = None  # a whole snapshot of this very job to go on from
 
 
 def train_stage1(
@@ -197,12 +202,13 @@ def _fit(
     say: Say,
     wrap: Wrap,
 ) -> tuple[dict[str, float], str]:
-    """Run the loop; return the last metrics and the stream's digest."""
+    """Run the loop from where it stood; return the last metrics and the stream's digest."""
     stage = job.stage
     stream = Stream(parts, seed=stage.seed)
-    batches: Iterator[Mapping[str, Batch]] = prefetch(
-        stream, start=0, stop=stage.steps, rank=at[0], world=at[1]
-    )
+    rank, world = at
+    kept = Snapshots(root=job.keep_in or job.out, plan=stream.plan, rank=rank, world=world)
+    found = None if job.resume is None else kept.load(job.resume, trained)
+    start = Start() if found is None else Start(step=found.step, window=found.window)
     module = wrap(Step(trained, OBJECTIVES[objective](stage)))
     optimizer = optimizer_for(
         trained,
@@ -211,19 +217,41 @@ def _fit(
         backbone_lr=stage.backbone_lr,
         weight_decay=stage.weight_decay,
     )
+    if found is not None:
+        found.fill(optimizer)
     cfg = Fit(
         steps=stage.steps,
         warmup=stage.warmup,
         clip=stage.clip,
         seed=stage.seed,
         say_every=job.say_every,
+        checkpoint_every=job.checkpoint_every if job.keep_in else 0,
     )
 
     def tell(step: int, values: dict[str, float]) -> None:
         say(step, stage.steps, "steps", **values)
 
-    said = fit(module, batches=batches, optimizer=optimizer, cfg=cfg, say=tell)
+    def keep(step: int, window: dict[str, Any]) -> None:
+        kept.save(step, trained, optimizer, window)
+        say(step, stage.steps, "steps, kept")
+
+    batches: Iterator[Mapping[str, Batch]] = prefetch(
+        stream, start=start.step, stop=stage.steps, rank=rank, world=world
+    )
+    try:
+        said = fit(
+            module, batches=batches, optimizer=optimizer, cfg=cfg, say=tell, start=start, keep=keep
+        )
+    except StepError as error:
+        raise _named(error, parts) from None
     return said, stream.plan
+
+
+def _named(error: StepError, parts: Mapping[str, Part]) -> StepError:
+    """Return the error with the pictures' names in place of their rows."""
+    names = [parts[of].shards.source_name(row) for of, rows in error.rows.items() for row in rows]
+    shown = ", ".join(names[:PICTURES]) + (", ..." if len(names) > PICTURES else "")
+    return StepError(f"{error.text} Pictures: {shown}." if names else error.text)
 
 
 def _write(

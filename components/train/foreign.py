@@ -1,7 +1,7 @@
-"""The one door for weights that are not ours: known packages, and .safetensors files.
+"""The door for weights that are not ours: known packages, and .safetensors files.
 
-A packaged checkpoint is a pickle. It is opened with `weights_only=True`, so that no code of it
-runs, and only after its SHA-256 was found to be the one that was examined.
+A packaged checkpoint is a pickle. It is opened only after its SHA-256 was found to be the one that
+was examined, and then as every pickle is: by `unpickle`, in a child.
 """
 
 import hashlib
@@ -9,18 +9,31 @@ import json
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from components.models.choices import PACKAGED, Packaged
+from components.models.backbone import row_of
+from components.models.choices import PACKAGED, Backbone, Packaged
 from components.models.pretrained_trunks import MissingExtraError
 from components.models.two_stage import Detector
 from components.train.checkpoint import read_tensors
-from components.train.tensors import WeightsError, fit_tensors
+from components.train.foreign_file import open_foreign
+from components.train.tensors import check_shapes, fit_tensors, not_finite
+from components.train.weights_file import (
+    ABOUT,
+    WeightsError,
+    check_digest,
+    listed,
+    read_header,
+    wrong_types,
+)
+from components.train.weights_file import CONVERTED as FILE
 
-FILE, ABOUT = "backbone.safetensors", "backbone.json"
+V = TypeVar("V")
+OURS = "trunk."  # begins a trunk's names in a model directory
 
 
 def convert_packaged(name: str, *, out: Path) -> Path:
@@ -45,10 +58,8 @@ def convert_packaged(name: str, *, out: Path) -> Path:
             f"{source}: not the file that was examined; got sha256 {digest}. "
             "Install the version named in extra pretrained."
         )
-    state = torch.load(source, map_location="cpu", weights_only=True)  # noqa: TID251 (this door)
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{source}: not a flat mapping of tensors. Install another version.")
-    tensors = pair(state, _timm_model(), where=str(source))
+    opened = open_foreign(source, scratch=out)
+    tensors = pair(opened.tensors, timm_tensors(), where=str(source))
     path = out / FILE
     save_file(tensors, path, metadata={"format": "pt"})
     about = {"version": 1, "name": name, "package": packaged.package, "sha256": packaged.sha256}
@@ -102,14 +113,65 @@ def pair(
 def load_trunk(detector: Detector, file: Path) -> None:
     """Load a trunk's weights from a .safetensors file; a classifier in it is left out.
 
+    The file may be the weights of a model directory: its trunk is taken.
+
     Raises:
         WeightsError: the file does not fit the trunk.
     """
-    target, left_out = detector.trunk.entrance()
-    fit_tensors(target, read_tensors(file), where=str(file), left_out=left_out)
+    tensors = read_tensors(file)
+    target, left_out = _entrance(detector.trunk, tensors)
+    fit_tensors(target, _of_trunk(tensors), where=str(file), left_out=left_out)
 
 
-def _timm_model() -> dict[str, Tensor]:
+def check_trunk(file: Path, backbone: Backbone, *, where: Path | None = None) -> None:
+    """Say whether a file can be a trunk's weights, before anything starts.
+
+    Args:
+        file: .safetensors; with a record of ours beside it, its digest is compared.
+        backbone: the network that is to start from it.
+        where: the file to name in errors; default: this one.
+
+    Raises:
+        WeightsError: a pickle, damaged, other names or shapes, other types, NaN or infinity.
+        DamagedError: weights of ours that changed.
+        MissingExtraError: timm is not installed.
+    """
+    name = where or file
+    check_digest(file)
+    header = read_header(file)
+    check_types(header.tensors, wrong_types(header), where=name)
+    with torch.device("meta"):
+        trunk = row_of(backbone).trunk(backbone)
+    shapes = {key: entry.shape for key, entry in header.tensors.items()}
+    target, left_out = _entrance(trunk, shapes)
+    check_shapes(target, _of_trunk(shapes), where=str(name), left_out=left_out)
+    check_numbers(read_tensors(file), where=name)
+
+
+def check_types(names: Mapping[str, object], wrong: list[str], *, where: Path) -> None:
+    """Raise WeightsError where tensors are no floating-point numbers."""
+    if wrong:
+        raise WeightsError(
+            f"{where}: weights are floating-point numbers; got {len(wrong)} of {len(names)} "
+            f"tensors of another type: {listed(wrong)}. Give weights that are not quantised."
+        )
+
+
+def check_numbers(tensors: Mapping[str, Tensor], *, where: Path) -> None:
+    """Raise WeightsError where a tensor holds NaN or infinity."""
+    if wrong := not_finite(tensors):
+        raise WeightsError(
+            f"{where}: holds NaN or infinity; got {len(wrong)} such tensors: {listed(wrong)}. "
+            "Take a checkpoint from before it went wrong."
+        )
+
+
+def timm_tensors() -> dict[str, Tensor]:
+    """Return the tensors of timm's EfficientNet-Lite0 with fresh weights, in its order.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+    """
     try:
         import timm
     except ImportError as error:
@@ -117,3 +179,18 @@ def _timm_model() -> dict[str, Tensor]:
             "backbone.weights: timm is not installed. Run `pip install 'vocabox[pretrained]'`."
         ) from error
     return timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+
+
+def _entrance(trunk: Any, names: Mapping[str, object]) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return where a file's tensors go; ours have the names of the whole trunk."""
+    return (trunk, ()) if _is_ours(names) else trunk.entrance()
+
+
+def _is_ours(names: Mapping[str, object]) -> bool:
+    return any(name.startswith(OURS) for name in names)
+
+
+def _of_trunk(values: Mapping[str, V]) -> dict[str, V]:
+    if not _is_ours(values):
+        return dict(values)
+    return {k.removeprefix(OURS): v for k, v in values.items() if k.startswith(OURS)}

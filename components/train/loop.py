@@ -1,4 +1,4 @@
-"""The one loop: objective, sums over workers, finite check, clipped step, report.
+"""The one loop: objective, sums over workers, finite check, clipped step, report, snapshot.
 
 A loss is total / count with the count of all workers. Data-parallel wrappers average gradients,
 so each worker's own sum is scaled by the number of workers: their mean is then the gradient of
@@ -8,8 +8,8 @@ the loss over the whole batch.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 from components.data.sample import Batch
+from components.shapes import NotFiniteError
 from components.train.assign import Moment
 from components.train.objective import Losses, Objective
 from components.train.optimizer import rate, set_rate
@@ -36,8 +37,20 @@ METRICS = (
 )
 
 
-class NotFiniteError(ValueError):
-    """A loss or a gradient is infinite or no number; the weights were not touched."""
+class StepError(NotFiniteError):
+    """A loss or a gradient of a step is infinite or no number; the weights were not changed.
+
+    `rows` tells the step's rows of each source, of all workers.
+    """
+
+    def __init__(self, text: str, rows: Mapping[str, list[int]] | None = None) -> None:
+        super().__init__(text, rows)
+        self.text, self.rows = text, dict(rows or {})
+
+    def __str__(self) -> str:
+        """Say what was not finite, where, and on what."""
+        rows = "; ".join(f"{name} {rows}" for name, rows in self.rows.items())
+        return f"{self.text} Rows: {rows}." if rows else self.text
 
 
 class Say(Protocol):
@@ -45,6 +58,13 @@ class Say(Protocol):
 
     def __call__(self, step: int, values: dict[str, float], /) -> None:
         """Take the metrics of the steps since the last call."""
+
+
+class Keep(Protocol):
+    """Keeps the training as it is, on every rank."""
+
+    def __call__(self, step: int, window: dict[str, Any], /) -> object:
+        """Take the number of steps done and the numbers measured since the last report."""
 
 
 class Step(nn.Module):
@@ -68,6 +88,15 @@ class Fit:
     clip: float
     seed: int
     say_every: int = 20  # steps
+    checkpoint_every: int = 0  # steps between two snapshots; 0 for none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Where the loop begins: steps done, and the numbers measured since the last report."""
+
+    step: int = 0
+    window: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def fit(
@@ -77,24 +106,29 @@ def fit(
     optimizer: AdamW,
     cfg: Fit,
     say: Say,
+    start: Start | None = None,
+    keep: Keep | None = None,
 ) -> dict[str, float]:
-    """Train for `cfg.steps` steps and return the last metrics said.
+    """Train until `cfg.steps` steps are done and return the last metrics said.
 
     Args:
         module: a `Step`, wrapped or not; with a process group, wrapped.
-        batches: this worker's batches, one mapping a step.
+        batches: this worker's batches, one mapping a step, from the start's.
         optimizer: see `optimizer_for`.
         cfg: the loop's numbers.
         say: told the mean of each loss since it was last told, and the last step.
+        start: where to go on; the module and the optimizer are as they were then.
+        keep: called every `cfg.checkpoint_every` steps; not after the last, which is the result.
 
     Raises:
-        NotFiniteError: a loss or the gradient is not finite; raised on every worker, before the
+        StepError: a loss or the gradient is not finite; raised on every worker, before the
             optimizer's step.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    window = _Window()
+    start = start or Start()
+    window = _Window(**start.window)
     said: dict[str, float] = {}
-    for step in range(cfg.steps):
+    for step in range(start.step, cfg.steps):
         started = time.perf_counter()
         step_batches = next(batches)
         waited = time.perf_counter() - started
@@ -112,6 +146,13 @@ def fit(
         if (step + 1) % cfg.say_every == 0 or step + 1 == cfg.steps:
             said = {**window.flush(), "train/lr": lr}
             say(step + 1, said)
+        if (
+            keep
+            and cfg.checkpoint_every
+            and (step + 1) % cfg.checkpoint_every == 0
+            and step + 1 < cfg.steps
+        ):
+            keep(step + 1, asdict(window))
     return said
 
 
@@ -145,23 +186,36 @@ def _world() -> int:
 
 
 def _check(values: Mapping[str, float], step: int, batches: Mapping[str, Batch]) -> None:
+    """Refuse what is not finite. The values are those of all workers, so all of them refuse."""
     wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
     if wrong:
-        rows = "; ".join(f"{name} {b.row.tolist()}" for name, b in batches.items())
         what = ", ".join(f"{name} {value}" for name, value in wrong.items())
-        raise NotFiniteError(
-            f"training, step {step}: not finite; got {what} on rows {rows}. "
-            "Lower lr, or look at these rows; the weights were not changed."
+        raise StepError(
+            f"training, step {step}: not finite; got {what}. Lower lr, or look at what this step "
+            "was taught; the weights were not changed.",
+            _rows(batches),
         )
 
 
+def _rows(batches: Mapping[str, Batch]) -> dict[str, list[int]]:
+    """Return the rows of a step of all workers, by source."""
+    mine = {name: batch.row.tolist() for name, batch in batches.items()}
+    shares: list[Any] = [mine]
+    if _world() > 1:
+        shares *= _world()
+        dist.all_gather_object(shares, mine)
+    return {name: [row for share in shares for row in share[name]] for name in mine}
+
+
+@dataclass(slots=True)
 class _Window:
     """What happened since the last report, on this worker."""
 
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.steps = self.images = 0
-        self.waited = self.took = 0.0
+    sums: dict[str, float] = field(default_factory=dict[str, float])
+    steps: int = 0
+    images: int = 0
+    waited: float = 0.0  # seconds
+    took: float = 0.0
 
     def add(self, values: Mapping[str, float], *, images: int, waited: float, took: float) -> None:
         """Add one step; times in seconds."""
@@ -180,5 +234,5 @@ class _Window:
         }
         named["perf/images_s"] = self.images / max(self.took, 1e-9)  # of all workers
         named["perf/data_wait"] = self.waited / max(self.took, 1e-9)  # share of the time, here
-        self.__init__()
+        self.sums, self.steps, self.images, self.waited, self.took = {}, 0, 0, 0.0, 0.0
         return named

@@ -74,15 +74,18 @@ def joint(
     classes, deltas = model.scores.boxed(objects), model.refine(objects)
     objectness = proposed.objectness.flatten()[anchored.drawn]
     shifts = proposed.deltas.flatten(0, 1)[anchored.objects]
-    losses = {
-        "rpn_object": Loss(sigmoid_sum(objectness, anchored.is_object), anchors),
-        "rpn_box": Loss(smooth_l1_sum(shifts, anchored.wanted), anchors),
-        "foreground": Loss(sigmoid_sum(foreground, drawn.is_object), regions),
-        "class": Loss(softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions),
-        "box": Loss(
-            smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights), _count(len(objects), x)
+    sums = {
+        "rpn_object": (sigmoid_sum(objectness, anchored.is_object), anchors, proposed.objectness),
+        "rpn_box": (smooth_l1_sum(shifts, anchored.wanted), anchors, proposed.deltas),
+        "foreground": (sigmoid_sum(foreground, drawn.is_object), regions, foreground),
+        "class": (softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions, classes),
+        "box": (
+            smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights),
+            _count(len(objects), x),
+            deltas,
         ),
     }
+    losses = {name: Loss(_whole(total, of), count) for name, (total, count, of) in sums.items()}
     if "labels" in batches:
         losses["image"] = _image_loss(model, batches["labels"], multi=multi, weight=image_weight)
     return losses
@@ -101,7 +104,17 @@ def _image_loss(
     targets = targets.to(logits_NLF)[:, None].expand(n, levels, classes)
     pairs = logits_NLF[labelled].flatten(0, 1), targets[labelled].flatten(0, 1)
     total = MULTI[multi](*pairs)
-    return Loss(total / levels, labelled.sum().to(logits_NLF.dtype), weight)
+    total = _whole(total / levels, logits_NLF)
+    return Loss(total, labelled.sum().to(logits_NLF.dtype), weight)
+
+
+def _whole(total: Tensor, outputs: Tensor) -> Tensor:
+    """Return a sum, or NaN where any output it could have been made of is not finite.
+
+    Only some anchors and regions are drawn for a loss; a network that overflows elsewhere must
+    stop all the same.
+    """
+    return torch.where(torch.isfinite(outputs).all(), total, torch.nan)
 
 
 def _sigmoid(logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
-SHOWN = 10  # differences named in an error
-_COUNTER = "num_batches_tracked"  # of BatchNorm; a fixed one has none
+from components.train.weights_file import COUNTER, WeightsError, listed
 
-
-class WeightsError(ValueError):
-    """A file's tensors do not fit a network."""
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def fit_tensors(
@@ -28,28 +26,66 @@ def fit_tensors(
         left_out: beginnings of names that may be given and are not taken.
 
     Raises:
-        WeightsError: names or shapes differ; the first ten differences are listed.
+        WeightsError: names or shapes differ; the first ten of each kind are listed.
     """
     wanted = target.state_dict()
-    wrong = [
-        f"{name} is missing"
-        for name in wanted
-        if name not in tensors and not name.endswith(_COUNTER)
-    ]
-    taken: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if name not in wanted:
-            if not name.startswith(left_out) and not name.endswith(_COUNTER):
-                wrong.append(f"{name} is not a tensor of this network")
-        elif tensor.shape != wanted[name].shape:
-            got, need = list(tensor.shape), list(wanted[name].shape)
-            wrong.append(f"{name} has shape {got}, and the network {need}")
-        else:
-            taken[name] = tensor.to(wanted[name].dtype)
-    if wrong:
-        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise WeightsError(
-            f"{where}: the weights do not fit the network; got {len(wrong)} differences: "
-            f"{'; '.join(wrong[:SHOWN])}{more}. Use the backbone they were made for."
-        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_shapes(target, shapes, where=where, left_out=left_out)
+    taken = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()
+             if name in wanted}  # fmt: skip
     target.load_state_dict(taken, strict=False)
+
+
+def check_shapes(
+    target: nn.Module, shapes: Shapes, *, where: str, left_out: tuple[str, ...] = ()
+) -> None:
+    """Compare names and shapes of a file with those of a module; see `fit_tensors`.
+
+    Raises:
+        WeightsError: with the first ten that are missing, unexpected, of another shape.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}
+    missing = [n for n in wanted if n not in shapes and not n.endswith(COUNTER)]
+    strange = [
+        name
+        for name in shapes
+        if name not in wanted and not name.startswith(left_out) and not name.endswith(COUNTER)
+    ]
+    other = [
+        f"{name} {list(shape)} for {list(wanted[name])}"
+        for name, shape in shapes.items()
+        if name in wanted and shape != wanted[name]
+    ]
+    kinds = (("missing", missing), ("unexpected", strange), ("of another shape", other))
+    said = [f"{len(names)} {kind}: {listed(names)}" for kind, names in kinds if names]
+    if said:
+        raise WeightsError(
+            f"{where}: the tensors do not fit the network; got {'; '.join(said)}. "
+            "Use the backbone they were made for."
+        )
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """List the tensors that hold NaN or infinity, with how many."""
+    found: list[str] = []
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            wrong = int((~torch.isfinite(tensor)).sum())
+            if wrong:
+                found.append(f"{name} ({wrong} of {tensor.numel()})")
+    return found
+
+
+def constant_channels(tensors: Mapping[str, Tensor]) -> list[str]:
+    """List the weights of which an output channel holds one number only: it sees nothing.
+
+    A channel of fewer than two numbers is left out of this.
+    """
+    found: list[str] = []
+    for name, tensor in tensors.items():
+        if tensor.ndim >= 2 and tensor.numel() > len(tensor) > 0 and tensor.is_floating_point():
+            rows = tensor.flatten(1)
+            flat = int((rows == rows[:, :1]).all(1).sum())
+            if flat:
+                found.append(f"{name} ({flat} of {len(tensor)})")
+    return found

@@ -1,5 +1,6 @@
 """The end of a run: the table of metrics, where model and report are, and what to do next."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,6 +8,9 @@ import click
 
 from pipelines.cli.progress import duration
 from pipelines.settings.problems import visible
+
+FIRST = "first_run"  # the config after which one's own data come next
+BAD_INPUT = 2  # exit code: the same command would end the same way
 
 
 class Ended(Protocol):
@@ -46,12 +50,10 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         store: the store as the user named it, for the next commands.
     """
     if ended.status != "done":
-        reason = visible(ended.reason or "no reason was given")
-        return [
-            f"{ended.run}: {ended.status}. {reason}",
-            *_unsent(ended),
-            f"Go on with: {again}",
-        ]
+        reasons = (ended.reason or "no reason was given").splitlines()
+        first = visible(f"{ended.run}: {ended.status}. {reasons[0]}")
+        first_word = "After mending it, go on with" if ended.code == BAD_INPUT else "Go on with"
+        return [first, *map(visible, reasons[1:]), *_unsent(ended), f"{first_word}: {again}"]
     counts: dict[str, int] = {}
     for node in ended.nodes.values():
         counts[str(node["state"])] = counts.get(str(node["state"]), 0) + 1
@@ -62,7 +64,7 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         lines += ["", *_metrics(ended.metrics)]
     places = (("model", ended.model), ("report", ended.report), ("tracking", ended.tracking))
     lines += ["", *(f"{name:<9} {place}" for name, place in places if place)]
-    return [*lines, *_unsent(ended), "", *_next(ended, store)]
+    return [*lines, *_unsent(ended), "", *_next(ended, store, again=again)]
 
 
 def _unsent(ended: Ended) -> list[str]:
@@ -82,14 +84,17 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _next(ended: Ended, store: str) -> list[str]:
-    place = "" if store == ".vocabox" else f" --store {store}"
+def _next(ended: Ended, store: str, *, again: str) -> list[str]:
+    place = "" if store == ".vocabox" else f" --store {shlex.quote(store)}"
     lines = ["Next:"]
     if ended.model:
         lines.append(
             f"  vocabox predict {ended.run}{place} PICTURES --out detections.json --draw pictures"
         )
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
-        lines.append(f"  mlflow ui --backend-store-uri {ended.tracking}")
-    lines.append("  vocabox run configs/own_data.yaml   after putting your files in it")
+        lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)}")
+    shown = again.replace(" run ", " show ", 1).replace(" --json", "")
+    lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
+    if FIRST in again:
+        lines.append("  vocabox run configs/own_data.yaml  # after putting your files in it")
     return lines

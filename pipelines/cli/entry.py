@@ -47,12 +47,19 @@ def _data() -> click.Command:
     return data
 
 
+def _convert() -> click.Command:
+    from pipelines.cli.convert_command import convert
+
+    return convert
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
     "show": _show,
     "predict": _predict,
     "data": _data,
+    "convert": _convert,
 }
 
 
@@ -77,9 +84,12 @@ class Vocabox(click.Group):
         try:
             code = super().main(given, **extra)
         except (click.Abort, KeyboardInterrupt):
-            code = _interrupted()
+            code = _interrupted(given)
         except SettingsError as error:
             code = _refused(error, given)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = 0
         except click.ClickException as error:
             code = _refused(SettingsError([usage_problem(error, given=given)]), given)
         except BrokenPipeError:
@@ -133,8 +143,9 @@ def _bad_name(error: OSError, given: Sequence[str]) -> int:
     return _refused(SettingsError([problem]), given)
 
 
-def _interrupted() -> int:
-    click.echo("Interrupted. The same command goes on from here.", err=True)
+def _interrupted(given: Sequence[str]) -> int:
+    goes_on = " The same command goes on from here." if "run" in given[:1] else ""
+    click.echo(f"Interrupted.{goes_on}", err=True)
     return 130
 
 

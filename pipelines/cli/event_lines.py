@@ -31,7 +31,7 @@ class EventLines:
         if event["event"] == "node":
             self.told[name] = now
             self._write(f"{name}: {_state(row, event)}")
-        elif now - self.told.get(name, -self.every) >= self.every:
+        elif event["event"] == "progress" and now - self.told.get(name, -self.every) >= self.every:
             self.told[name] = now
             self._write(f"{name}: {_words(row)}")
 
@@ -45,8 +45,10 @@ class EventLines:
 def _state(row: Row, event: Mapping[str, Any]) -> str:
     if row.state == "done" and row.seconds is not None:
         return f"done in {duration(row.seconds)}"
-    why = event.get("error") or event.get("why")
-    return f"{row.state}: {visible(str(why))}" if why else row.state
+    error = event.get("error")
+    why = str(error["text"]) if error else str(event.get("why") or "")
+    why = why.removeprefix(f"{event['node']}: ")  # many begin with it
+    return f"{row.state}: {visible(why)}" if why else row.state
 
 
 def _words(row: Row) -> str:

@@ -13,7 +13,8 @@ from pipelines.cli.work import WORK
 from pipelines.settings.problems import Problem, SettingsError
 
 STORE = ".vocabox"
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+OTHERS = (".gif", ".tif", ".tiff")  # taken from a folder too, so that they are said to be left out
 
 config_argument = click.argument("config", metavar="CONFIG")
 settings_argument = click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
@@ -117,6 +118,9 @@ def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
     if path.is_dir():
         do = "Name a file in it."
         return [Problem(where=option, what="expected a file", got=f"the folder {got}", do=do)]
+    if path.exists() and not path.is_file():
+        what = "expected a file that can be replaced"
+        return [Problem(where=option, what=what, got=f"the device {got}", do="Name a file.")]
     if not path.absolute().parent.is_dir():
         do = f"Make it: mkdir -p {path.absolute().parent}"
         return [Problem(where=option, what="its folder is not there", got=got, do=do)]
@@ -128,8 +132,25 @@ def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
     return []
 
 
+def read_names(where: str, *, option: str) -> tuple[str, ...]:
+    """Return the names in a file, one a line; raise its problem."""
+    what, got = "", str(Path(where).absolute())
+    try:
+        text = Path(where).read_text(encoding="utf-8-sig")
+        names = tuple(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+        what = "" if names else "no name in this file"
+    except (OSError, UnicodeDecodeError) as error:
+        names, what = (), "no list that can be read"
+        got = f"{got}: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}"
+    if what:
+        do = "Name a text file with one class a line."
+        raise SettingsError([Problem(where=option, what=what, got=got, do=do)])
+    return names
+
+
 def find_model(model: str, *, store: str) -> tuple[Path, list[Problem]]:
     """Return the directory of a model: a path, or the name of a run in the store."""
+    store = store.removeprefix("file://")
     tried = [Path(model), Path(model) / "model", Path(store) / "runs" / model / "model"]
     for place in tried:
         if (place / "model.json").is_file():
@@ -147,24 +168,31 @@ def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
     found: dict[Path, None] = {}
     problems: list[Problem] = []
     for name in names:
-        place = Path(name)
-        if place.is_dir():
-            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES)
+        place = Path(os.path.relpath(name)) if name and not os.path.isabs(name) else Path(name)
+        if not name:
+            inside, what, do = [], "an empty name", "Check what the shell put there."
+        elif place.is_dir():
+            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES + OTHERS)
             what, do = "a folder without a picture", f"Pictures end in {', '.join(PICTURES)}."
         elif place.is_file():
-            inside, what, do = [place], "", ""
+            found[place] = None  # by its name, hidden or not
+            continue
         elif any(mark in name for mark in "*?["):
             root = Path(place.anchor) if place.is_absolute() else Path()
             pattern = str(place.relative_to(place.anchor) if place.is_absolute() else place)
-            inside = sorted(p for p in root.glob(pattern) if p.is_file())
             what, do = "a pattern that matches no file", "Check the path."
+            try:
+                inside = sorted(p for p in root.glob(pattern) if p.is_file())
+            except ValueError as error:  # ** beside other letters
+                inside, what = [], f"not a pattern ({error})"
         else:
             inside, what, do = [], "no such file or folder", "Check the path."
         if not inside:
             got = str(place.absolute())
             problems.append(Problem(where="IMAGES", what=what, got=got, do=do))
         found |= dict.fromkeys(p for p in inside if not p.name.startswith("."))
-    return list(found), problems
+    once = {os.path.abspath(path): path for path in reversed(found)}
+    return list(reversed(once.values())), problems
 
 
 def command_line() -> str:

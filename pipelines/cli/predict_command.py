@@ -48,12 +48,15 @@ def predict(*, model: str, images: tuple[str, ...], as_json: bool, **how: Any) -
     MODEL is a directory with model.json, or the name of a run in the store.
     """
     keep = "" if how["overwrite"] else OVERWRITE
-    out, draw = Path(how["out"]), Path(how["draw"]) if how["draw"] else None
+    out, draw = Path(how["out"]), None if how["draw"] is None else Path(how["draw"])
     place, problems = given.find_model(model, store=how["store"])
     pictures, missing = given.find_pictures(images)
     problems += [*missing, *given.check_out(out, option="--out", keep=keep)]
     if draw is not None:
         problems += _check_folder(draw, keep=keep)
+        if draw.absolute() == out.absolute():
+            what, got = "must not be the place of --out", str(draw)
+            problems.append(Problem(where="--draw", what=what, got=got, do="Name a folder."))
     if problems:
         raise SettingsError(problems)
     found = WORK["predict"](
@@ -64,10 +67,14 @@ def predict(*, model: str, images: tuple[str, ...], as_json: bool, **how: Any) -
         names = {"out": out.absolute(), "draw": draw.absolute() if draw else None}
         counts = {"pictures": found.pictures, "boxes": found.boxes}
         left = [{"picture": path, "reason": reason} for path, reason in bad]
-        write_event({"event": "finished", "status": "done"} | counts | names | {"bad": left})
+        status = "done" if found.pictures else "failed"
+        write_event({"event": "finished", "status": status} | counts | names | {"bad": left})
     else:
-        click.echo(f"{found.boxes} boxes in {found.pictures} pictures: {out}")
-        if draw is not None:
+        if found.pictures:
+            click.echo(f"{found.boxes} boxes in {found.pictures} pictures: {out}")
+        else:
+            click.echo("No picture could be read; nothing was written.", err=True)
+        if draw is not None and found.pictures:
             click.echo(f"drawn with score >= {how['score']:g}: {draw}")
         for path, reason in bad[:SHOWN]:
             click.echo(visible(f"left out: {path}: {reason}"), err=True)

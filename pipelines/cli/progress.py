@@ -64,9 +64,10 @@ class Progress:
         elif event["event"] == "progress":
             row.done, row.total = float(event["done"]), float(event["total"])
             row.text = visible(str(event.get("text", "")))
-            row.metrics.update(event.get("metrics") or {})
             row.now = self.clock()
             row.first = row.first or (row.now, row.done)
+        elif event["event"] == "metrics":
+            row.metrics.update(event["values"])
         return row
 
 

@@ -1,6 +1,5 @@
 """What the commands have done for them, one row each; imported only when it is called."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,20 @@ def predict(model: Path, **how: Any) -> Any:
     return work(model, **how)
 
 
+def convert(source: Path, **how: Any) -> Any:
+    """Turn somebody's weights into the safe form; what is wrong with them is the user's to know."""
+    from components.models.pretrained_trunks import MissingExtraError
+    from components.train.convert_file import convert_file as work
+    from components.train.weights_file import WeightsError
+    from components.vocab.classes import VocabularyError
+    from pipelines.settings.problems import Problem, SettingsError
+
+    try:
+        return work(source, **how)
+    except (WeightsError, VocabularyError, MissingExtraError) as error:
+        raise SettingsError([Problem.told(str(error))]) from error
+
+
 def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
     """Draw samples of packed shards on one sheet; return how many."""
     from components.data.contact_sheet import of_shards, write_contact_sheet
@@ -60,31 +73,50 @@ def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
 def sheet_of_config(loaded: Any, *, out: Path, count: int) -> int:
     """Draw samples of each source of a config on one sheet; return how many."""
     from components.data.contact_sheet import of_drawn, of_labelled, write_contact_sheet
-    from components.data.readers import SOURCES
+    from components.data.readers import pictures_of, places
+    from pipelines.cli.data_given import sources_in
 
     def samples() -> Iterator[Any]:
-        for source in _sources(loaded.cfg.sources):
+        for _, source in sources_in(loaded.cfg.sources, "sources"):
             if source.kind == "drawn":
                 yield from of_drawn(loaded.cfg.draw, part=source.part, count=count)
             else:
                 root = loaded.file.resolve().parent
-                files = {role: root / place for role, place in source.files.items()}
-                yield from of_labelled(SOURCES[source.kind](source.reader, files), count=count)
+                pictures = pictures_of(source.reader, places(source, root))
+                yield from of_labelled(pictures, count=count)
 
     return write_contact_sheet(samples(), out=out)
 
 
-def _sources(value: Any) -> Iterator[Any]:
-    """Yield the sources inside settings, each once, in the order they are written."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _sources(item)
-    elif dataclasses.is_dataclass(value):
-        inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        if "kind" in inner:
-            yield value
-        else:
-            yield from _sources(tuple(inner.values()))
+def sources_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
+    """Return the sources of files that a config names."""
+    from pipelines.cli.data_given import of_config as work
+
+    return list(work(config, settings))
+
+
+def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
+    """Return one source a label file."""
+    from pipelines.cli.data_given import of_files as work
+
+    return list(work(files, **about))
+
+
+def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, saying: Any) -> None:
+    """Look at sources one by one and together; what is found goes to `saying` at once."""
+    from components.data.check_pictures import GLANCES
+    from components.data.check_sets import check_together
+    from components.data.check_source import check_source
+
+    looked: list[tuple[Any, Any]] = []
+    for source in sources:
+        found = saying.findings(source.name)
+        counted = check_source(source, glance=GLANCES[glance], found=found, say=saying.progress)
+        saying.source(counted, found)
+        looked.append((source, counted))
+    found = saying.findings("together")
+    check_together(looked, known=known, found=found)
+    saying.together(found)
 
 
 WORK: dict[str, Callable[..., Any]] = {
@@ -94,6 +126,10 @@ WORK: dict[str, Callable[..., Any]] = {
     "run": run,
     "plan": plan,
     "predict": predict,
+    "convert": convert,
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
+    "sources_of_config": sources_of_config,
+    "sources_of_files": sources_of_files,
+    "check_data": check_data,
 }

@@ -10,14 +10,17 @@ class ArtifactKind:
 
     name: str
     version: int = 1  # of the files' format; keyed, so that a reader never meets old bytes
+    stage: str = "data"  # of a pipeline, in the words of tracking: data, train, eval
     needs: tuple[str, ...] = ()  # relative names, or patterns of which at least one file must match
 
 
 FILES = ArtifactKind(name="files")
 SHARDS = ArtifactKind(name="shards", needs=("record.json", "index.parquet", "vocabulary.json"))
-WEIGHTS = ArtifactKind(name="weights", needs=("model.safetensors", "model.json", "vocabulary.json"))
-DETECTIONS = ArtifactKind(name="detections", needs=("*.parquet",))
-REPORT = ArtifactKind(name="report", needs=("*",))
+WEIGHTS = ArtifactKind(
+    name="weights", stage="train", needs=("model.safetensors", "model.json", "vocabulary.json")
+)
+DETECTIONS = ArtifactKind(name="detections", stage="eval", needs=("*.parquet",))
+REPORT = ArtifactKind(name="report", stage="eval", needs=("*",))
 KINDS = {kind.name: kind for kind in (FILES, SHARDS, WEIGHTS, DETECTIONS, REPORT)}
 
 

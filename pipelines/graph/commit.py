@@ -107,6 +107,11 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
     scratch = store.path(f"work/{call.key}")
     scratch.mkdir(parents=True, exist_ok=True)
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
+    saying = Saying(call.reporter)
+
+    def aside(place: Path) -> Path:
+        return store.set_aside(str(place.relative_to(store.root))) or place
+
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
@@ -114,7 +119,9 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         out=out,
         scratch=scratch,
         run_on=call.run_on,
-        say=Saying(call.reporter),
+        say=saying,
+        note=saying.note,
+        set_aside=aside,
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu

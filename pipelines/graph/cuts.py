@@ -34,7 +34,7 @@ def scope(graph: Graph, cuts: Cuts) -> Scope:
     """Apply cuts to a graph.
 
     Raises:
-        CutError: a name is not a node of the graph, or a forced node is cut away.
+        CutError: names are not nodes of the graph (one a line), or a forced node is cut away.
     """
     nodes = {node.name: node for node in graph.every()}
     options = {
@@ -43,10 +43,14 @@ def scope(graph: Graph, cuts: Cuts) -> Scope:
         "--only": cuts.only,
         "--force": cuts.force,
     }
-    for option, names in options.items():
-        for name in names:
-            if name not in nodes:
-                raise CutError(_unknown(option, name, tuple(nodes)))
+    unknown = [
+        _unknown(option, name, tuple(nodes))
+        for option, names in options.items()
+        for name in names
+        if name not in nodes
+    ]
+    if unknown:
+        raise CutError("\n".join(unknown))
     ends = cuts.only or cuts.until or tuple(nodes)
     wanted = _above(nodes[name] for name in ends)
     forced = frozenset(cuts.force) | _below(nodes, cuts.start)

@@ -20,6 +20,7 @@ class RunOn:
     gpus_per_worker: float = 0.0
     retries: int = 2  # after a lost machine or worker; an error of the code is not retried
     local: bool = False  # workers are child processes of one task, without Ray Train
+    checkpoint_every: int = 100  # steps between two checkpoints of a training node; 0 for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +74,8 @@ class Task:
     scratch: Path  # survives a failed attempt of the same key; for checkpoints
     run_on: RunOn
     say: Say
+    note: Callable[[str], None]  # one sentence that people should read, and that is recorded
+    set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

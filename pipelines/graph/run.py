@@ -90,8 +90,9 @@ class _Walk:
         self, graph: Graph, limits: Scope, lookup: Lookup, executor: Executor, emit: Emit
     ) -> None:
         self.graph, self.limits, self.lookup = graph, limits, lookup
-        self.store, self.executor, self.tell = lookup.store, executor, Telling(emit)
+        self.store, self.executor = lookup.store, executor
         self.nodes = {n.name: n for n in graph.every() if n.name in limits.wanted}
+        self.tell = Telling(emit, {name: node.makes.stage for name, node in self.nodes.items()})
         self.records: dict[str, Record] = {}
         self.known: dict[str, Identified] = {}
         self.outcomes: dict[str, NodeOutcome] = {}

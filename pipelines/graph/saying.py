@@ -23,3 +23,8 @@ class Saying:
             self._last = now
             numbers = {name: float(value) for name, value in metrics.items()}
             self._reporter({"done": done, "total": total, "text": text, "metrics": numbers})
+
+    def note(self, text: str) -> None:
+        """Say one sentence that people should read now and in the run's journal."""
+        if self._reporter is not None:
+            self._reporter({"done": 0, "total": 0, "text": "", "metrics": {}, "note": text})

@@ -1,6 +1,6 @@
 """The events of a walk, one dict each, for `--json`, the display, the journal and the tracker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.call import Executor
@@ -12,12 +12,17 @@ VERSION = 1
 class Telling:
     """Builds events and hands them on as they happen."""
 
-    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, emit: Callable[[dict[str, Any]], None], stages: Mapping[str, str] | None = None
+    ) -> None:
         self._emit = emit
+        self._stages = dict(stages or {})
         self._said: dict[str, Any] = {}
 
     def node(self, name: str, state: str, **more: Any) -> None:
         """Tell the state of a node: running, cached, done, failed or skipped."""
+        stage = self._stages.get(name)
+        more = {"stage": stage, **more} if stage else more
         self._send("node", node=name, state=state, **more)
 
     def failed(self, name: str, *, key: str | None, error: Failure, code: int) -> None:
@@ -41,7 +46,10 @@ class Telling:
     def heard(self, executor: Executor) -> None:
         """Tell numbers and progress that running nodes have said since the last time."""
         for name, record in executor.records():
-            self._send("metrics", node=name, step=record["done"], values=record["metrics"])
+            if record.get("note"):
+                self.note(name, record["note"])
+            else:
+                self._send("metrics", node=name, step=record["done"], values=record["metrics"])
         for name, record in executor.progress().items():
             if self._said.get(name) != record:
                 self._said[name] = record

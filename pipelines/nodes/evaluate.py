@@ -1,12 +1,13 @@
-"""Detections + truth -> Report: metrics, a table of classes, pictures with boxes."""
+"""Detections + truth -> Report: metrics, tables of classes, curves, pictures with boxes."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.graph.node import Task
+from pipelines.nodes.told import Told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,22 +28,22 @@ class Evaluate:
 
     tests: tuple[Evaluated, ...]
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    pictures: int = 8
+    pictures: int = 8  # of the worst, and of the best, a test
 
 
 def evaluate(task: Task) -> dict[str, Any]:
-    """Score every test set; write metrics.json, per_class.parquet and pictures."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Score every test set and say why: metrics.json, two tables, explained.json and pictures.
 
-    from components.eval.coco_ap import METRICS
+    Inputs: `model`, `truth_<set>` and `found_<name>`; `train_<set>`, whose boxes and labels are
+    counted; `kinds`, where there is a table of classes and their kinds.
+    """
     from components.train.checkpoint import read_record
 
     cfg: Evaluate = task.cfg
     record = read_record(task.path("model"))
     met = {"boxed": frozenset(record.boxed.ids), "labelled": frozenset(record.labelled.ids)}
-    metrics: dict[str, float] = {}
-    rows: list[dict[str, Any]] = []
+    metrics: dict[str, float | None] = {}
+    told = Told(task, cfg.groups, met)
     main = next(
         (t.name for t in cfg.tests if t.part == "test" and t.task == "scenes"), cfg.tests[0].name
     )
@@ -52,24 +53,24 @@ def evaluate(task: Task) -> dict[str, Any]:
         if test.task == "localization":
             _add(metrics, _localization(task, test), test)
             continue
-        scores = _scores(shards, found)
+        truth, scores = _scores(shards, found)
         _add(metrics, dict(_named(scores, test, cfg, met, main=test.name == main)), test)
-        rows += _rows(scores, test, met)
-        if test.part == "test" and test.control == "regions" and cfg.pictures:
-            _draw(task.out / "pictures", test.name, shards, found, cfg.pictures)
+        drawn = cfg.pictures if test.part == "test" and test.control == "regions" else 0
+        told.add(test.name, shards, truth, found[1], scores, pictures=drawn)
     (task.out / "metrics.json").write_text(json.dumps(metrics, sort_keys=True, indent=1))
-    numbers = ((name, pa.float64()) for name in METRICS)
-    texts = ((name, pa.string()) for name in ("test", "class", "group"))
-    schema = pa.schema([*texts, ("truths", pa.int64()), *numbers])
-    table = pa.Table.from_pylist(rows, schema=schema)
-    pq.write_table(table, task.out / "per_class.parquet", store_schema=False)
+    told.write(main=main)
     return {"metrics": metrics}
 
 
-def _add(metrics: dict[str, float], named: Mapping[str, float], test: Evaluated) -> None:
-    """Add a test set's metrics; the first set of a kind has the plain names, others add theirs."""
-    taken = bool(metrics.keys() & named.keys())
-    metrics |= {_marked(n, test.name) if taken else n: value for n, value in named.items()}
+def _add(metrics: dict[str, float | None], named: Mapping[str, float], test: Evaluated) -> None:
+    """Add a test set's metrics; a mean over nothing becomes None.
+
+    The first set of a kind with something to say has the plain names, others add theirs.
+    """
+    taken = any(metrics.get(name) is not None for name in named)
+    for name, value in named.items():
+        key = _marked(name, test.name) if taken else name
+        metrics[key] = value if math.isfinite(value) else None
 
 
 def _read(task: Task, test: Evaluated) -> tuple[tuple[tuple[str, ...], Any], Any]:
@@ -83,13 +84,15 @@ def _read(task: Task, test: Evaluated) -> tuple[tuple[tuple[str, ...], Any], Any
     return (ids, Detections.read(place / "detections.parquet")), shards
 
 
-def _scores(shards: Any, found: tuple[tuple[str, ...], Any]) -> dict[str, Any]:
+def _scores(shards: Any, found: tuple[tuple[str, ...], Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the truth of a set, and the scores of its classes and of those asked for."""
     from components.eval.coco_ap import score_classes
     from components.eval.infer import truth_of
 
     ids, detections = found
     every = tuple(dict.fromkeys((*ids, *shards.vocabulary.ids)))  # a class unknown to it scores 0
-    return score_classes(truth_of(shards, ids=every), detections, ids=every)
+    truth = truth_of(shards, ids=every)
+    return truth, score_classes(truth, detections, ids=every)
 
 
 def _named(
@@ -108,8 +111,7 @@ def _named(
     if test.part == "tune":
         yield from over_groups(scores, prefix="val", groups={})
         for half in ("seen", "novel"):
-            if f"{half}/AP50" in halves:
-                yield check_name(f"val/{half}_AP50"), halves[f"{half}/AP50"]
+            yield check_name(f"val/{half}_AP50"), halves[f"{half}/AP50"]
         return
     level = test.level if test.level in ("coarse", "fine") else "coco"
     named = dict(over_groups(scores, prefix=level, groups=cfg.groups))
@@ -144,54 +146,3 @@ def _localization(task: Task, test: Evaluated) -> dict[str, float]:
         detections=detections,
     )
     return localization(truth_of(shards, ids=every), found)
-
-
-def _rows(
-    scores: Mapping[str, Any], test: Evaluated, met: Mapping[str, frozenset[str]]
-) -> list[dict[str, Any]]:
-    from components.eval.seen_novel import half_of
-
-    return [
-        {
-            "test": test.name,
-            "class": class_id,
-            "group": half_of(class_id, **met),
-            "truths": score.truths,
-            "AP": score.AP,
-            "AP50": score.AP50,
-            "AP75": score.AP75,
-        }
-        for class_id, score in scores.items()
-        if score.truths
-    ]
-
-
-def _draw(folder: Path, name: str, shards: Any, found: Any, pictures: int) -> None:
-    """Draw the first pictures of a test set with the detections a person would look at."""
-    from components.data.decode import decode
-    from components.data.draw_boxes import Box, draw_boxes, jpeg
-
-    ids, detections = found
-    folder.mkdir(exist_ok=True)
-    for row in range(min(pictures, len(shards))):
-        of_picture = _worth_a_look(detections.where(detections.image == row))
-        boxes = [
-            Box(corners=tuple(corners), class_id=ids[int(c)], score=float(s))
-            for corners, c, s in zip(
-                of_picture.boxes.tolist(), of_picture.category, of_picture.score, strict=True
-            )
-        ]
-        drawn = draw_boxes(decode(shards.read(row)), boxes)
-        (folder / f"{name}_{row:03d}.jpg").write_bytes(jpeg(drawn))
-
-
-def _worth_a_look(found: Any) -> Any:
-    """Return a picture's sure boxes, and its best few where none is sure of its class."""
-    order = (-found.score).argsort(kind="stable")
-    best = found.where(order[:AT_LEAST])
-    sure = found.where(found.score >= SHOWN)
-    return sure if len(sure) >= len(best) else best
-
-
-SHOWN = 0.3  # score from which a box is drawn in a picture of the report
-AT_LEAST = 3  # boxes drawn, whatever their score

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -35,6 +35,10 @@ class Predicted:
     bad: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
 
 
+class _NothingReadError(Exception):
+    """No picture could be read."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Read:
     """One picture of the user's; its id is its place among those given, from 1."""
@@ -55,6 +59,8 @@ def predict(
     say: Say | None = None,
 ) -> Predicted:
     """Find boxes in pictures; either both `out` and the drawings are there afterwards, or neither.
+
+    Neither is there where no picture could be read.
 
     Args:
         model: a model directory with all parts of a detector.
@@ -85,7 +91,7 @@ def predict(
     known = union(record.boxed, record.labelled)
     tell = say or _Lines()
     done = Predicted()
-    with _whole_file(out) as file, _whole_folder(draw) as folder:
+    with suppress(_NothingReadError), _whole_file(out) as file, _whole_folder(draw) as folder:
         file.write("[")
         for batch in _batches(pictures, done, tell):
             found = _found(detector, batch, ids=known.ids, size=record.size, top=top)
@@ -95,6 +101,8 @@ def predict(
             if folder is not None:
                 _draw(folder, found, batch, ids=known.ids, score=score)
             done.pictures += len(batch)
+        if not done.pictures:
+            raise _NothingReadError  # leaves no file behind
         file.write("\n]\n")
     tell(len(pictures), len(pictures))
     return done
@@ -231,6 +239,7 @@ def _drawn_name(image_id: int, path: Path) -> str:
 @contextmanager
 def _whole_file(path: Path) -> Generator[TextIO]:
     """Give a file to write that takes its name when all is written, and is gone otherwise."""
+    path = path.resolve()  # behind a link
     half = path.with_name(f".{os.getpid()}.half")
     try:
         with half.open("w", encoding="utf-8") as file:

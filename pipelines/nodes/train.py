@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.workers import run_group
 from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
+from components.train.snapshot_folders import newest
 from pipelines.graph.node import Say, Task
 
 
@@ -69,9 +70,21 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
     if "weights" in task.inputs:
         places["weights"] = task.files("weights")["file"]
     run_on, cfg = task.run_on, task.cfg
+    kept = task.scratch / "checkpoints"
+    start = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
+    if start is not None:
+        task.note(f"goes on from its checkpoint of step {start.step} of {cfg.stage.steps}")
     made = run_group(
         worker,
-        {"out": task.out, "backbone": cfg.backbone, "stage": cfg.stage, **places},
+        {
+            "out": task.out,
+            "backbone": cfg.backbone,
+            "stage": cfg.stage,
+            "keep_in": kept,
+            "checkpoint_every": run_on.checkpoint_every,
+            "resume": None if start is None else start.folder,
+            **places,
+        },
         workers=run_on.workers,
         cpus_per_worker=run_on.cpus_per_worker,
         gpus_per_worker=run_on.gpus_per_worker,
@@ -80,4 +93,14 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         name=cfg.stage.__class__.__name__.lower(),
         say=task.say,
     )
-    return {"units": {"steps": cfg.stage.steps}, "metrics": made["metrics"], "plan": made["plan"]}
+    return {
+        "units": {"steps": cfg.stage.steps},
+        "metrics": made["metrics"],
+        "plan": made["plan"],
+        "resumed_at": 0 if start is None else start.step,
+    }
+
+
+def _set_aside(task: Task, folder: Path, wrong: str) -> None:
+    place = task.set_aside(folder)
+    task.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from components.data.drawn.world import PARTS
 from components.data.readers import READERS
 from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.train.weights_file import find_weights
 from pipelines.graph.artifact import DETECTIONS, FILES, REPORT, SHARDS, WEIGHTS
 from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.nodes.convert import Convert, convert
@@ -63,7 +64,8 @@ def build(cfg: JointConfig, root: Path) -> Graph:
         makes=WEIGHTS,
         run_on=_run_on(places, "stage2", workers=cfg.stage2.world),
     )
-    return Graph(nodes=(_scored(cfg, shards, model),), recipe=cfg.recipe)
+    train: Inputs = {"train_boxes": boxes, "train_labels": labels}
+    return Graph(nodes=(_scored(cfg, shards, model, train),), recipe=cfg.recipe)
 
 
 class _Packer:
@@ -102,9 +104,11 @@ class _Packer:
         return source.reader, Outside(name=name, files=files)
 
 
-def _scored(cfg: JointConfig, shards: _Packer, model: Node) -> Node:
+def _scored(cfg: JointConfig, shards: _Packer, model: Node, train: Inputs) -> Node:
     """Return the node that scores the model on every test set, each found by its own node."""
-    inputs: Inputs = {"model": model}
+    inputs: Inputs = {"model": model, **train}
+    if shards.drawn is not None:
+        inputs["kinds"] = View(node=shards.drawn, files={"table": "classes.csv"})
     asked: list[Evaluated] = []
     tests = [(test, True) for test in cfg.sources.tune] + [(t, False) for t in cfg.sources.test]
     for test, tune in tests:
@@ -168,7 +172,10 @@ def _without_place(backbone: Small | Resnet | Lite0) -> Small | Resnet | Lite0:
 
 
 def _weights(cfg: JointConfig, root: Path) -> Inputs:
-    """Return the input `weights` of the first training node: none, a packaged name, or a file."""
+    """Return the input `weights` of the first training node: none, a packaged name, or a file.
+
+    A folder stands for the weights in it; `problems` found them.
+    """
     name = cfg.backbone.weights
     if name == "none":
         return {}
@@ -179,7 +186,8 @@ def _weights(cfg: JointConfig, root: Path) -> Inputs:
                 files={"file": "backbone.safetensors"},
             )
         }
-    return {"weights": Outside(name="weights", files={"file": str((root / name).resolve())})}
+    file = find_weights(root / name) or root / name
+    return {"weights": Outside(name="weights", files={"file": str(file.resolve())})}
 
 
 def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers: int = 0) -> RunOn:
@@ -193,4 +201,5 @@ def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers:
         gpus_per_worker=place.gpus_per_worker,
         retries=place.retries,
         local=place.local,
+        checkpoint_every=place.checkpoint_every,
     )

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster import mlflow_door
-from components.data.readers import check_files
-from components.models.choices import PACKAGED
+from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.train.weights_file import DamagedError, WeightsError, find_weights
+from pipelines.recipes.joint_sets import set_problems
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
 
@@ -28,8 +29,10 @@ def problems(cfg: JointConfig, root: Path) -> list[Problem]:
         *_groups(cfg),
         *_places(cfg),
         *_weights(cfg, root),
-        *_files(cfg, root),
+        *_shares(cfg),
+        *_views(cfg),
         *_tracking(cfg),
+        *set_problems(cfg, root),
     ]
 
 
@@ -147,35 +150,68 @@ def _weights(cfg: JointConfig, root: Path) -> Iterator[Problem]:
             got=f"kind {cfg.backbone.kind}",
             do="Choose that backbone, or other weights.",
         )
-    elif name not in PACKAGED and not (root / name).is_file():
+    elif name not in PACKAGED:
+        yield from _file_of_weights(cfg.backbone, root / name)
+
+
+def _file_of_weights(backbone: Small | Resnet | Lite0, place: Path) -> Iterator[Problem]:
+    """Look into a user's weights: a pickle, damage, another network, NaN; torch is needed here.
+
+    Raises:
+        DamagedError: the weights are ours, and no longer what was written.
+    """
+    from components.models.pretrained_trunks import MissingExtraError
+    from components.train.foreign import check_trunk
+
+    file = find_weights(place)
+    if file is None:
         yield Problem(
             where="backbone.weights",
-            what="neither a packaged name nor a file",
-            got=str((root / name).resolve()),
-            do=f"Give none, {', '.join(PACKAGED)}, or a .safetensors file.",
+            what="neither a packaged name, nor a file, nor a model directory",
+            got=str(place.resolve()),
+            do=f"Give none, {', '.join(PACKAGED)}, a .safetensors file, or a run's folder.",
         )
+        return
+    try:
+        check_trunk(file, backbone)
+    except DamagedError:
+        raise  # a damaged result, not a wrong setting
+    except WeightsError as error:
+        told = Problem.told(str(error))
+        yield replace(told, where=f"backbone.weights, {told.where}")
+    except MissingExtraError as error:
+        yield Problem.told(str(error))
 
 
-def _files(cfg: JointConfig, root: Path) -> Iterator[Problem]:
-    for where, source in _sources(cfg):
-        if not isinstance(source, Drawn):
-            for text in check_files(source, root):
-                told = Problem.told(text)
-                yield replace(told, where=_below(where, told.where))
+def _shares(cfg: JointConfig) -> Iterator[Problem]:
+    """Say where a worker would have no picture in a step."""
+    stage1, stage2 = cfg.stage1, cfg.stage2
+    photos = stage2.photos if stage2.image_weight > 0 else 0
+    rows = [("stage2.scenes", stage2.scenes, stage2.world), ("stage2.photos", photos, stage2.world)]
+    if stage1 is not None:
+        rows.append(("stage1.batch", stage1.batch, stage1.world))
+    for where, count, world in rows:
+        if 0 < count < world:
+            yield Problem(
+                where=where,
+                what=f"each of {world} workers needs a picture a step",
+                got=str(count),
+                do=f"Raise it, or lower {where.split('.')[0]}.world.",
+            )
+
+
+def _views(cfg: JointConfig) -> Iterator[Problem]:
+    low, high = cfg.stage2.scene_view.scale
+    if low > high:
+        yield Problem(
+            where="stage2.scene_view.scale",
+            what="the first must not be above the second",
+            got=f"[{low:g}, {high:g}]",
+            do="Put the smaller one first.",
+        )
 
 
 def _tracking(cfg: JointConfig) -> Iterator[Problem]:
     if cfg.tracking.kind != "none":
-        yield from map(
-            Problem.told, mlflow_door.problems(cfg.tracking.uri, cfg.tracking.experiment)
-        )
-
-
-def _below(where: str, role: str) -> str:
-    """Return the dotted path of a source's file, or the place in the file that was named."""
-    if not role:
-        return where
-    return f"{where}.{role}" if role in ROLES else f"{where}, {role}"
-
-
-ROLES = ("annotations", "images", "table")  # settings of sources that name files
+        words = mlflow_door.problems(cfg.tracking.uri, cfg.tracking.experiment)
+        yield from map(Problem.told, words)

@@ -62,7 +62,7 @@ class Evaluate:
     top: Annotated[int, Interval(ge=1, le=1000)] = 100  # detections a picture
     floor: Fraction = 1e-4  # least score kept
     batch: Annotated[int, Interval(ge=1, le=256)] = 16  # pictures at once
-    pictures: Annotated[int, Interval(ge=0, le=100)] = 8  # drawn for the report, a test
+    pictures: Annotated[int, Interval(ge=0, le=100)] = 8  # worst, and best: drawn, a test
     controls: tuple[Literal["whole_photo"], ...] = ()  # class of the whole picture x best box
 
 
@@ -76,6 +76,7 @@ class Place:
     gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0
     retries: Annotated[int, Interval(ge=0, le=100)] = 2
     local: bool = False  # train in forked processes of one task, without Ray Train
+    checkpoint_every: Annotated[int, Interval(ge=0, le=1_000_000)] = 100  # steps; 0 for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

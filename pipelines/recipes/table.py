@@ -18,8 +18,16 @@ class Recipe:
     schema: type[Any]
     problems: Callable[[Any, Path], list[Problem]]
     build: Callable[[Any, Path], Graph]
+    names_files: tuple[str, ...]  # sections that can be looked at while others are wrong
+    needs: tuple[str, ...]  # sections that may not be left out, and may be empty
 
 
 RECIPES: dict[str, Recipe] = {
-    "joint": Recipe(schema=JointConfig, problems=joint_checks.problems, build=joint.build),
+    "joint": Recipe(
+        schema=JointConfig,
+        problems=joint_checks.problems,
+        build=joint.build,
+        names_files=("sources", "draw"),
+        needs=("stage2",),
+    ),
 }

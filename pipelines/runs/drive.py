@@ -11,7 +11,7 @@ from typing import Any, Literal
 from cluster.call import EXECUTORS, Executor
 from cluster.failures import EXIT
 from cluster.session import open_session
-from cluster.storage import open_store
+from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
@@ -20,8 +20,10 @@ from pipelines.graph.run import walk
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
-from pipelines.runs.result import keep_model, metrics_of, write_report
+from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,9 @@ def drive(
             stop=stop.asked,
         )
     seconds = round(time.monotonic() - started, 1)
-    finished = _finish(loaded, directory, outcome, tracking=where, seconds=seconds)
+    finished = _finish(
+        loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
+    )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
     whole = all(entry.state != "left out" for entry in planned.nodes)
@@ -150,17 +154,21 @@ def _again(
 def _finish(
     loaded: Loaded,
     directory: RunDirectory,
+    planned: Plan,
     outcome: Outcome,
     *,
+    store: LocalStore,
     tracking: Tracked | None,
     seconds: float,
 ) -> Finished:
-    """Keep the model, write the page, and say how the run ended."""
+    """Keep the model and the numbers, write the page, and say how the run ended."""
     metrics = metrics_of(outcome.artifacts)
     if metrics:
         metrics["cost/wall_s"] = seconds
-    errors = [f"{n}: {o.error.text}" for n, o in outcome.nodes.items() if o.error is not None]
-    reason = "; ".join(errors) or None
+    texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
+    errors = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
+    reason = "\n".join(errors) or None
+    keep_numbers(directory, outcome.artifacts, metrics)
     return Finished(
         status=outcome.status,
         code=outcome.code,
@@ -172,7 +180,7 @@ def _finish(
         metrics=metrics,
         model=keep_model(directory, outcome.artifacts),
         report=write_report(
-            loaded, directory, outcome, metrics=metrics, status=outcome.status, reason=reason
+            loaded, directory, planned, outcome, store=store, metrics=metrics, reason=reason
         ),
         tracking=None if tracking is None else tracking.uri,
         reason=reason,
@@ -215,12 +223,12 @@ class _Stop:
 
 @contextlib.contextmanager
 def _stopping() -> Generator[_Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a stop that keeps what is done."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a stop that keeps what is done."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {s: signal.signal(s, stop.note) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, stop.note) for s in STOPS}
     try:
         yield stop
     finally:

@@ -1,10 +1,12 @@
 """Events of a run: to the run's own file first, then to whoever watches; a child sends them on."""
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from cluster.journal import Events
 from cluster.track import Sender, refusals
+from pipelines.graph.circumstances import git_state
 from pipelines.runs.directory import RunDirectory
 from pipelines.runs.loading import Loaded
 from pipelines.runs.tracked import Tracked
@@ -29,6 +31,8 @@ class Journaled:
                 "config": loaded.resolved,
                 "config_text": loaded.text,
                 "digest": loaded.digest,
+                "version": version("vocabox"),
+                "commit": (git_state() or {}).get("commit"),
             }
         )
         self.sender: Sender | None = None if tracked is None else tracked.send(directory)

@@ -1,16 +1,16 @@
 """A config file and overrides -> settings, graph, and the text that a run records."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.graph.key import canonical, sha256
 from pipelines.graph.node import Graph
-from pipelines.recipes.table import RECIPES
-from pipelines.settings.problems import SettingsError
+from pipelines.recipes.table import RECIPES, Recipe
+from pipelines.settings.problems import Problem, SettingsError
 from pipelines.settings.reading import choose, flatten, plain, read_page
-from pipelines.settings.yaml_door import load_yaml
+from pipelines.settings.yaml_door import Page, load_yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +30,12 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Read, check and build; raise one SettingsError with every problem of settings and files."""
     page = load_yaml(config)
     recipe = choose(page, overrides, key="recipe", table=RECIPES)
-    cfg = read_page(page, overrides, schema=recipe.schema)[0]
     root = config.resolve().parent
+    try:
+        cfg = read_page(page, overrides, schema=recipe.schema)[0]
+    except SettingsError as error:
+        more = _of_files(page, overrides, recipe=recipe, root=root)
+        raise SettingsError([*error.problems, *more], file=str(config)) from error
     if found := recipe.problems(cfg, root):
         raise SettingsError(found, file=str(config))
     return Loaded(
@@ -43,3 +47,17 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
         digest=sha256(canonical(plain(cfg))),
         file=config,
     )
+
+
+def _of_files(page: Page, overrides: Sequence[str], *, recipe: Recipe, root: Path) -> list[Problem]:
+    """Return what is wrong with the files that a page names, although other settings are wrong."""
+    ours = (*recipe.names_files, "recipe")
+    values = {name: dict[str, Any]() for name in recipe.needs}
+    values |= {name: value for name, value in page.values.items() if name in ours}
+    kept = [text for text in overrides if text.partition("=")[0].split(".")[0] in ours]
+    try:
+        cfg = read_page(replace(page, values=values), kept, schema=recipe.schema)[0]
+    except SettingsError:
+        return []  # these sections are wrong themselves
+    found = recipe.problems(cfg, root)
+    return [problem for problem in found if problem.where.startswith(recipe.names_files)]

@@ -3,27 +3,38 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from cluster.journal import read_events
-from pipelines.graph.node import upstream
+from cluster.storage import LocalStore
 from pipelines.graph.outcome import Outcome
-from pipelines.report.page import ClassRow, NodeRow, Page, Picture, render
+from pipelines.graph.plan import Plan
+from pipelines.graph.record import Record
+from pipelines.report.page import render
+from pipelines.report.parts import Page, Previous
 from pipelines.runs.directory import RunDirectory, write_whole
 from pipelines.runs.loading import Loaded
+from pipelines.runs.loss_curves import Curves, curves_of, with_earlier
+from pipelines.runs.node_rows import maker, node_rows, records_of
+from pipelines.runs.packed_sets import packed_sets
+from pipelines.runs.previous import previous_run
+from pipelines.runs.scored_sets import scored_sets
 
+T = TypeVar("T")
 MODEL, SCORES = "stage2", "evaluate"  # nodes
 
 
 def metrics_of(artifacts: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the metrics of the evaluation, if it is there; NaN becomes None."""
+    """Return the metrics of the evaluation, if it is there; a mean over nothing is None."""
     place = artifacts.get(SCORES)
     if place is None:
         return {}
     found = json.loads((place / "metrics.json").read_text())
-    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in found.items()
+    }
 
 
 def keep_model(directory: RunDirectory, artifacts: Mapping[str, Path]) -> str | None:
@@ -39,88 +50,82 @@ def keep_model(directory: RunDirectory, artifacts: Mapping[str, Path]) -> str | 
     return str(directory.model)
 
 
+def keep_numbers(
+    directory: RunDirectory,
+    artifacts: Mapping[str, Path],
+    metrics: Mapping[str, float | None],
+) -> None:
+    """Write the run's metrics.json, and copy its per_class.parquet."""
+    place = artifacts.get(SCORES)
+    if place is None:
+        return
+    text = json.dumps(metrics, sort_keys=True, indent=1, allow_nan=False)
+    write_whole(directory.path / "metrics.json", text)
+    half = directory.path / ".per_class.parquet"
+    shutil.copyfile(place / "per_class.parquet", half)
+    half.replace(directory.path / "per_class.parquet")
+
+
 def write_report(
     loaded: Loaded,
     directory: RunDirectory,
+    planned: Plan,
     outcome: Outcome,
     *,
+    store: LocalStore,
     metrics: Mapping[str, float | None],
-    status: str,
     reason: str | None,
 ) -> str:
-    """Write the run's page; return its place."""
-    commands = [f"vocabox show {loaded.file} --store {directory.path.parents[1]}"]
+    """Write the run's page; return its place. A part that cannot be had is a note on it."""
+    commands = [f"vocabox show {loaded.file} --store {store.root}"]
     if MODEL in outcome.artifacts:
         commands.insert(
             0, f"vocabox predict {directory.model} PICTURES --out detections.json --draw pictures"
         )
+    parts = _Parts()
+    made = records_of(outcome, store)
+    scores = outcome.artifacts.get(SCORES)
     page = Page(
         run=directory.run,
         recipe=loaded.recipe,
-        status=status,
+        status=outcome.status,
         reason=reason or "",
         metrics=metrics,
-        nodes=_nodes(loaded, outcome),
-        curves=_curves(directory),
-        classes=_classes(outcome.artifacts.get(SCORES)),
-        pictures=_pictures(outcome.artifacts.get(SCORES)),
+        nodes=node_rows(planned, outcome, made=made, run=directory.run),
+        curves=parts.take("curves", lambda: _curves(directory, planned, made), {}),
+        sets=parts.take("data", lambda: packed_sets(loaded.graph, outcome.artifacts), []),
+        scored=parts.take("scores", lambda: scored_sets(scores) if scores else [], []),
+        previous=parts.take("previous run", lambda: _previous(loaded, directory, store), None),
         settings=loaded.resolved,
         commands=commands,
+        notes=parts.notes,
     )
     write_whole(directory.report, render(page))
     return str(directory.report)
 
 
-def _nodes(loaded: Loaded, outcome: Outcome) -> list[NodeRow]:
-    rows: list[NodeRow] = []
-    for node in loaded.graph.every():
-        ended = outcome.nodes.get(node.name)
-        if ended is None:
-            continue
-        rows.append(
-            NodeRow(
-                name=node.name,
-                state=ended.state,
-                seconds=ended.seconds,
-                key=ended.key or "",
-                inputs=tuple(source.name for source in upstream(node)),
-                why=ended.error.text if ended.error else "",
-            )
-        )
-    return rows
+class _Parts:
+    """Takes parts of a page; what goes wrong with one is noted, for the run itself has ended."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def take(self, name: str, make: Callable[[], T], otherwise: T) -> T:
+        """Return a part, or what stands in its place when it cannot be made."""
+        try:
+            return make()
+        except Exception as error:
+            self.notes.append(f"{name}: not shown; got {type(error).__name__}: {error}.")
+            return otherwise
 
 
-def _curves(directory: RunDirectory) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for event in read_events(directory.events)[0]:
-        if event.get("event") == "metrics":
-            of_node = curves.setdefault(event["node"], {})
-            for name, value in event["values"].items():
-                of_node.setdefault(name, []).append((float(event["step"]), float(value)))
-    return curves
+def _curves(directory: RunDirectory, planned: Plan, made: Mapping[str, Record]) -> Curves:
+    """Return the curves of this run, and of the runs that made what it found, inputs first."""
+    runs = directory.path.parent
+    makers = {name: runs / maker(record) / "events.jsonl" for name, record in made.items()}
+    found = with_earlier(curves_of(directory.events), makers)
+    return {entry.name: found[entry.name] for entry in planned.nodes if entry.name in found}
 
 
-def _classes(place: Path | None) -> list[ClassRow]:
-    if place is None:
-        return []
-    import pyarrow.parquet as pq
-
-    rows: list[dict[str, Any]] = pq.read_table(place / "per_class.parquet").to_pylist()
-    return [
-        ClassRow(
-            test=row["test"],
-            name=row["class"],
-            group=row["group"],
-            truths=row["truths"],
-            AP=row["AP"],
-            AP50=row["AP50"],
-        )
-        for row in rows
-    ]
-
-
-def _pictures(place: Path | None) -> list[Picture]:
-    folder = None if place is None else place / "pictures"
-    if folder is None or not folder.is_dir():
-        return []
-    return [Picture(caption=p.stem, jpeg=p.read_bytes()) for p in sorted(folder.iterdir())]
+def _previous(loaded: Loaded, directory: RunDirectory, store: LocalStore) -> Previous | None:
+    return previous_run(directory, store=store.root, recipe=loaded.recipe, settings=loaded.resolved)

@@ -53,7 +53,7 @@ def joint_arms() -> dict[str, Arm]:
         "without the reformulation": Arm(settings=("stage1.form=pooled",)),
         "without stage I": Arm(settings=("stage1=null",)),
         "without stage I, stage II doubled": Arm(
-            settings=("stage1=null", _doubled("stage2.steps")), weights=(0.1,)
+            settings=("stage1=null", _doubled("stage2.steps"))
         ),
         "stage I, then boxes only": Arm(weights=(0.0,)),
     }

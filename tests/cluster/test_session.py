@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cluster.session import (
     EVERYWHERE,
     LAPTOP,
+    PRIVATE,
     AddressError,
     Session,
     SessionError,
@@ -22,7 +23,7 @@ from cluster.session import (
     parse_address,
     prepare,
 )
-from tests.cluster.sockets import LOOPBACK, listening
+from tests.cluster.sockets import LOOPBACK, family, listening
 
 
 @pytest.mark.parametrize("text", ["local", "auto"])
@@ -70,7 +71,49 @@ def test_a_local_session_knows_its_size_and_hides(ray_session: Session) -> None:
     found = listening(os.getpid())
     assert found, "Ray's own sockets must be seen, else this test sees nothing"
     assert set(found) <= LOOPBACK
-    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    token = os.environ["RAY_AUTH_TOKEN"]
+    assert len(token) == 64
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(os.getpid())]
+    assert not any(token.encode() in line for line in lines), "others may read a command line"
+    from ray._common.usage.usage_lib import usage_stats_enabled
+
+    assert not usage_stats_enabled()
+
+
+STRANGER = """
+import sys
+from ray._raylet import GcsClient
+print(len(GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10)))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "AuthenticationError"),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, "AuthenticationError"),
+        ({}, ""),
+    ],
+    ids=["none", "wrong", "ours"],
+)
+def test_who_has_no_token_is_sent_away(
+    ray_session: Session, token: dict[str, str], said: str
+) -> None:
+    import ray
+
+    patience = {"RAY_gcs_rpc_server_connect_timeout_s": "1"}  # it would try again for 20 s
+    stranger = subprocess.run(
+        [sys.executable, "-c", STRANGER, ray.get_runtime_context().gcs_address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **patience, **token},
+    )
+    assert stranger.stdout == ("" if said else f"{ray_session.machines}\n")
+    assert (said or "") in stranger.stderr
+    assert bool(stranger.returncode) == bool(said)
 
 
 DRIVER = """
@@ -151,14 +194,18 @@ def test_a_start_that_fails_is_tried_once_more_and_explained(tmp_path: Path) -> 
 def test_preparing_keeps_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "7")
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
-    for name in {**EVERYWHERE, **LAPTOP, "RAY_AUTH_TOKEN": "", "PYTHONPATH": ""}:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    for name in {**EVERYWHERE, **LAPTOP, **PRIVATE, "RAY_AUTH_TOKEN": "", "PYTHONPATH": ""}:
         monkeypatch.setenv(name, os.environ.get(name, ""))  # put back at the end
-        if name not in ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        if name not in ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", *PRIVATE):
             monkeypatch.delenv(name)
     prepare(parse_address("cluster:6379"))
     assert {name: os.environ.get(name) for name in EVERYWHERE} == EVERYWHERE
     assert "RAY_AUTH_TOKEN" not in os.environ
+    assert os.environ["RAY_AUTH_MODE"] == "disabled", "somebody else's cluster"
     prepare(parse_address("local"))
     kept = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "7"}
     assert {name: os.environ.get(name) for name in LAPTOP} == {**LAPTOP, **kept}
+    assert {name: os.environ.get(name) for name in PRIVATE} == PRIVATE
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     assert str(Path(__file__).parents[2]) in os.environ["PYTHONPATH"]

@@ -10,6 +10,7 @@ from components.data.contact_sheet import (
     COLUMNS,
     SIDE,
     Sample,
+    contact_sheet,
     of_drawn,
     of_labelled,
     of_shards,
@@ -53,6 +54,16 @@ def test_a_box_is_drawn_where_it_is(tmp_path: Path) -> None:
     wanted = 1 + zoom * np.array([50, 20, 100, 60])
     got = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_allclose(got, wanted, atol=1)
+
+
+def test_a_name_can_do_nothing_but_be_read() -> None:
+    pixels, box = np.full((40, 40, 3), 128, np.uint8), np.array([[5.0, 5.0, 30.0, 30.0]])
+    for odd, shown in (("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("n" * 99, "n" * 38)):
+        sheets = [
+            contact_sheet([Sample(pixels=pixels, boxes=box, names=(name,), caption=name)])
+            for name in (odd, shown)
+        ]
+        assert sheets[0].tobytes() == sheets[1].tobytes()
 
 
 def test_samples_are_spread_over_a_source(tmp_path: Path) -> None:

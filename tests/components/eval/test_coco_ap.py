@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.labelled import CROWD
-from components.eval.coco_ap import ClassScore, Truth, mean_over, score_classes
+from components.eval.coco_ap import METRICS, ClassScore, Truth, mean_over, score_classes
 from components.eval.detections import Detections
+from components.shapes import NotFiniteError
 from tests.components.eval.oracle import average_precision
 
 IDS = ("fine:a", "fine:b", "fine:c")
@@ -80,13 +81,25 @@ def test_ap_is_what_the_definition_gives(seed: int) -> None:
         assert ours == pytest.approx(theirs, abs=1e-12, nan_ok=True)
 
 
+def no_number(means: dict[str, float]) -> bool:
+    return tuple(means) == METRICS and all(math.isnan(value) for value in means.values())
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("place", ["score", "box"])
+def test_what_is_not_finite_is_refused(number: float, place: str) -> None:
+    row = (0, 0, [0, 0, 10, number if place == "box" else 10], 0.5 if place == "box" else number)
+    with pytest.raises(NotFiniteError, match=f"detections, {place}.*: not finite; got .* 1 times"):
+        score_classes(truth_of([]), found_of([row]), ids=IDS)
+
+
 def test_no_detections_are_zero_and_no_truth_is_nothing() -> None:
     truth = truth_of([(0, 0, [0, 0, 10, 10], 0), (1, 1, [0, 0, 10, 10], CROWD)])
     scores = score_classes(truth, found_of([]), ids=IDS)
     assert scores["fine:a"] == ClassScore(truths=1, AP=0.0, AP50=0.0, AP75=0.0)
     assert math.isnan(scores["fine:b"].AP)  # a crowd alone is no object
     assert mean_over(scores) == {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    assert mean_over(scores, ["fine:b", "fine:c", "fine:never"]) == {}
+    assert no_number(mean_over(scores, ["fine:b", "fine:c", "fine:never"]))
 
 
 def test_a_set_without_any_truth_or_picture_has_no_score() -> None:
@@ -94,7 +107,7 @@ def test_a_set_without_any_truth_or_picture_has_no_score() -> None:
     for truth, said in ((truth_of([]), found), (truth_of([], images=0), found_of([]))):
         scores = score_classes(truth, said, ids=IDS)
         assert [score.truths for score in scores.values()] == [0, 0, 0]
-        assert mean_over(scores) == {}
+        assert no_number(mean_over(scores))
     assert score_classes(truth_of([]), found_of([]), ids=()) == {}
 
 

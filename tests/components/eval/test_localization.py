@@ -1,3 +1,4 @@
+import math
 import time
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from components.data.labelled import CROWD
 from components.eval.coco_ap import Truth
 from components.eval.detections import Detections
 from components.eval.localization import Localized, localization, paired_iou
+from components.shapes import NotFiniteError
 from tests.components.eval.oracle import iou
 from tests.components.eval.test_coco_ap import found_of, truth_of
 
@@ -86,7 +88,17 @@ def test_nothing_found_is_zero_and_no_picture_is_nothing() -> None:
     assert share("top1", [(0, 0, RIGHT, 0)]) == 0
     assert share("top1", []) == 0
     empty = Localized(best=found_of([]), given=found_of([]), detections=found_of([]))
-    assert localization(truth_of([], images=0), empty) == {}
+    nothing = localization(truth_of([], images=0), empty)
+    assert len(nothing) == 7
+    assert all(math.isnan(value) for value in nothing.values())
+
+
+@pytest.mark.parametrize("part", ["best", "given", "detections"])
+def test_a_score_that_is_no_number_is_refused(part: str) -> None:
+    said = dict.fromkeys(("best", "given", "detections"), found_of([(0, 0, RIGHT, 0.5)]))
+    said[part] = found_of([(0, 0, RIGHT, math.nan)])
+    with pytest.raises(NotFiniteError, match="detections, scores: not finite; got"):
+        localization(truth_of([(0, 0, RIGHT, 0)]), Localized(**said))
 
 
 @given(seed=st.integers(0, 2**32 - 1))

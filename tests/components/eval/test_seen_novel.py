@@ -30,16 +30,22 @@ def test_a_class_with_boxes_is_seen_and_one_training_never_met_is_in_neither_hal
     assert made == pytest.approx(wanted)
 
 
-def test_an_empty_half_has_no_metric() -> None:
-    made = dict(seen_and_novel(SCORES, boxed=set(SCORES), labelled=set()))
-    assert {name.partition("/")[0] for name in made} == {"seen"}
+@pytest.mark.parametrize("empty", ["seen", "novel"])
+def test_a_mean_over_an_empty_half_is_no_number(empty: str) -> None:
+    everything = {"boxed": set(SCORES), "labelled": set(SCORES)}
+    everything["boxed" if empty == "seen" else "labelled"] = set()
+    made = dict(seen_and_novel(SCORES, **everything))
+    assert len(made) == 6
+    assert all(math.isnan(value) == name.startswith(empty) for name, value in made.items())
 
 
 def test_groups_are_named_after_the_at_sign() -> None:
     groups = {"mine": ["fine:boxed", "fine:labelled"], "empty": ["fine:absent", "fine:other"]}
+    groups["strange"] = ["coarse:other"]
     made = dict(over_groups(SCORES, prefix="fine", groups=groups))
     assert made["fine/AP"] == pytest.approx((0.4 + 0.2 + 0.1) / 4)
     assert made["fine/AP@mine"] == pytest.approx(0.25)
-    assert not any("empty" in name for name in made)
+    assert math.isnan(made["fine/AP@empty"])
+    assert not any("strange" in name for name in made)
     with pytest.raises(MetricNameError, match="fine/AP@a-b"):
         dict(over_groups(SCORES, prefix="fine", groups={"a-b": ["fine:both"]}))

@@ -57,3 +57,19 @@ def test_the_small_trunk_takes_sides_that_stride_16_does_not_divide() -> None:
     trunk, row = _trunk(Small()), BACKBONES["small"]
     maps = row.pyramid(trunk.channels, width=row.width)(trunk(torch.rand(1, 3, 40, 40)))
     assert [x.shape[-1] for x in maps.values()] == [10, 5, 3]
+
+
+def test_without_weights_all_of_lite0_is_trained_and_pictures_do_not_depend_on_their_batch() -> (
+    None
+):
+    pytest.importorskip("timm", reason="the extra `pretrained` is not installed")
+    trunk = row_of(Lite0()).trunk(Lite0()).double().train()
+    kinds = {type(module) for module in trunk.modules()}
+    assert torch.nn.GroupNorm in kinds
+    assert not any(issubclass(kind, torch.nn.BatchNorm2d) for kind in kinds)
+    assert all(p.requires_grad for p in trunk.parameters())
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        both, one = trunk(images), trunk(images[:1])
+    for stride, x in one.items():
+        torch.testing.assert_close(both[stride][:1], x)

@@ -3,13 +3,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from components.models.choices import PACKAGED, Lite0, Resnet
+from components.models.choices import PACKAGED, Lite0, Resnet, Small
 from components.models.pretrained_trunks import MissingExtraError
 from components.models.two_stage import build
-from components.train.checkpoint import read_tensors
-from components.train.foreign import convert_packaged, load_trunk, packaged_file, pair
-from components.train.tensors import WeightsError
+from components.train.checkpoint import ALL_PARTS, Record, read_tensors, save_model
+from components.train.foreign import (
+    check_trunk,
+    convert_packaged,
+    load_trunk,
+    packaged_file,
+    pair,
+)
+from components.train.weights_file import WeightsError, find_weights
 from components.vocab.classes import Vocabulary
 from tests.components.train.rectangles import batch
 
@@ -57,8 +64,47 @@ def test_packaged_weights_become_a_trunk(tmp_path: Path) -> None:
         wanted = full.bn2(full.conv_head(found))
         assert torch.allclose(wanted, full.forward_features(pixels), atol=1e-4)
     other = build(Resnet(weights="x"), boxed=NONE, labelled=NONE)
-    with pytest.raises(WeightsError, match="do not fit the network"):
+    with pytest.raises(WeightsError, match="tensors do not fit the network"):
         load_trunk(other, path)
+
+
+@pytest.mark.parametrize("cfg", [Small(weights="file"), Resnet(weights="file")], ids=str)
+def test_a_trunk_starts_from_that_of_a_model_or_from_a_file(
+    tmp_path: Path, cfg: Small | Resnet
+) -> None:
+    seen = Vocabulary.of(["fine:a"])
+    first = build(cfg, boxed=seen, labelled=NONE, seed=1)
+    record = Record(backbone=cfg, boxed=seen, labelled=NONE, size=64, parts=ALL_PARTS)
+    save_model(tmp_path, first, record)
+    alone = tmp_path / "alone.safetensors"
+    save_file({**first.trunk.entrance()[0].state_dict(), "fc.weight": torch.ones(1)}, alone)
+    for place in (find_weights(tmp_path), alone):
+        assert place is not None
+        fresh = build(cfg, boxed=NONE, labelled=NONE, seed=2)
+        before = {k: v.clone() for k, v in fresh.state_dict().items()}
+        if cfg.kind == "small" and place == alone:
+            with pytest.raises(WeightsError, match=r"1 unexpected: fc\.weight"):
+                load_trunk(fresh, place)
+            continue
+        check_trunk(place, cfg)
+        load_trunk(fresh, place)
+        for name, tensor in fresh.state_dict().items():
+            source = first.state_dict() if name.startswith("trunk.") else before
+            assert torch.equal(tensor, source[name]), name
+
+
+def test_weights_are_found_in_every_folder_of_ours(tmp_path: Path) -> None:
+    assert find_weights(tmp_path) is None
+    assert find_weights(tmp_path / "gone") is None
+    for record, weights in (
+        ("made/backbone.json", "made/backbone.safetensors"),
+        ("run/model/model.json", "run/model/model.safetensors"),
+    ):
+        for name in (record, weights):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("{}")
+        assert find_weights(tmp_path / Path(record).parts[0]) == tmp_path / weights
+    assert find_weights(tmp_path / "run" / "model") == tmp_path / "run/model/model.safetensors"
 
 
 def test_a_changed_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import build
-from components.train.loop import METRICS, Fit, NotFiniteError, Step, fit
+from components.train.loop import METRICS, Fit, Step, StepError, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.vocab.classes import Vocabulary
@@ -85,7 +85,7 @@ def test_what_is_not_finite_stops_before_the_weights_change() -> None:
         model.refine.bias[0] = torch.nan
     before = {k: v.clone() for k, v in model.state_dict().items()}
     one = {"boxes": batch([4, 9], size=64, objects=3), "labels": batch([3], size=32, objects=0)}
-    with pytest.raises(NotFiniteError, match=r"step 0: not finite; got box nan.*boxes \[4, 9\]"):
+    with pytest.raises(StepError, match=r"step 0: not finite; got box nan.*boxes \[4, 9\]"):
         fit(
             Step(model, OBJECTIVES["joint"](Stage2())),
             batches=iter([one]),
@@ -95,6 +95,58 @@ def test_what_is_not_finite_stops_before_the_weights_change() -> None:
         )
     after = model.state_dict()
     assert all(torch.equal(after[k], v) or v.isnan().any() for k, v in before.items())
+
+
+OUTPUTS = {  # loss -> the layer whose outputs it is made of
+    "rpn_object": lambda model: model.proposals.head.cls_logits,
+    "rpn_box": lambda model: model.proposals.head.bbox_pred,
+    "foreground": lambda model: model.scores.foreground,
+    "class": lambda model: model.scores.boxed,
+    "box": lambda model: model.refine,
+    "image": lambda model: model.scores.labelled,
+}
+
+
+@pytest.mark.parametrize("name", list(OUTPUTS))
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_one_output_that_is_not_finite_stops_it_even_if_it_was_not_drawn(
+    name: str, value: float
+) -> None:
+    model, optimizer = _model_and_optimizer()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+
+    def spoil(module: torch.nn.Module, given: object, out: torch.Tensor) -> torch.Tensor:
+        out = out.clone()
+        out[(-1,) * out.dim()] = value
+        return out
+
+    OUTPUTS[name](model).register_forward_hook(spoil)
+    one = {"boxes": batch([4], size=64, objects=3), "labels": batch([3], size=32, objects=0)}
+    with pytest.raises(StepError, match=f"not finite; got .*{name} (nan|inf)"):
+        fit(
+            Step(model, OBJECTIVES["joint"](Stage2())),
+            batches=iter([one]),
+            optimizer=optimizer,
+            cfg=Fit(steps=1, warmup=0, clip=5.0, seed=0),
+            say=lambda step, values: None,
+        )
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_gradient_that_is_not_finite_stops_it_before_the_weights_change() -> None:
+    model, optimizer = _model_and_optimizer()
+    model.refine.weight.register_hook(lambda grad: grad * torch.inf)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    one = {"boxes": batch([4], size=64, objects=3), "labels": batch([3], size=32, objects=0)}
+    with pytest.raises(StepError, match=r"not finite; got gradient (nan|inf)"):
+        fit(
+            Step(model, OBJECTIVES["joint"](Stage2())),
+            batches=iter([one]),
+            optimizer=optimizer,
+            cfg=Fit(steps=1, warmup=0, clip=5.0, seed=0),
+            say=lambda step, values: None,
+        )
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 def test_metrics_have_known_names_and_come_when_asked() -> None:

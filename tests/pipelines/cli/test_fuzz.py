@@ -54,13 +54,15 @@ def _mutated(text: str, dice: random.Random) -> str:
 def test_a_mutated_page_is_run_or_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(WORK, "check", lambda loaded: [])  # the code of nodes is not mutated
+    real = WORK["check"]
     own_data(tmp_path / "data")
     text = (ROOT / "configs" / f"{name}.yaml").read_text()
     codes: list[int] = []
     for seed in range(250):
         page = tmp_path / "page.yaml"
         page.write_text(_mutated(text, random.Random(seed)), encoding="utf-8")
+        # The graph's own check is slow, and the code of nodes is not mutated: every tenth page.
+        monkeypatch.setitem(WORK, "check", real if seed % 10 == 0 else lambda loaded: [])
         result = call("check", str(page))
         assert result.exit_code in (0, 2), f"seed {seed}: {result.output}"
         assert (result.exit_code == 0) == (result.stderr == ""), f"seed {seed}: {result.output}"

@@ -2,14 +2,19 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from cluster.call import InProcessExecutor
+from cluster.failures import Failure
 from pipelines.cli.event_lines import EventLines
 from pipelines.cli.json_lines import write_event
 from pipelines.cli.live_table import LiveTable, table
 from pipelines.cli.progress import Progress, duration
+from pipelines.graph.saying import Saying
+from pipelines.graph.telling import Telling
 
 
 class Clock:
@@ -22,8 +27,11 @@ class Clock:
         return self.now
 
 
-def _progress(done: float, *, node: str = "stage2", total: float = 300, **metrics: float) -> dict:
-    return {"event": "progress", "node": node, "done": done, "total": total, "metrics": metrics}
+def _tell(see: Any, done: float, *, node: str = "stage2", **metrics: float) -> None:
+    """What a body says, through the executor's board and the walk's own telling, to a display."""
+    calls = InProcessExecutor()
+    Saying(calls.reporter(node))(done, 300, "steps", **metrics)
+    Telling(see).heard(calls)
 
 
 def test_rate_and_time_left_follow_from_the_progress() -> None:
@@ -32,9 +40,9 @@ def test_rate_and_time_left_follow_from_the_progress() -> None:
     row = progress.take({"event": "node", "node": "stage2", "state": "running"})
     assert row is not None
     assert row.rate is row.left is None
-    progress.take(_progress(100))
+    _tell(progress.take, 100)
     clock.now += 10
-    progress.take(_progress(150, **{"train/loss": 2.0, "train/loss_box": 1.0}))
+    _tell(progress.take, 150, **{"train/loss": 2.0, "train/loss_box": 1.0})
     assert row.rate == 5.0  # 50 in 10 s
     assert row.left == 30.0  # 150 to go
     assert row.loss == 2.0
@@ -43,10 +51,10 @@ def test_rate_and_time_left_follow_from_the_progress() -> None:
 def test_a_retry_counts_from_its_own_start() -> None:
     clock = Clock()
     progress = Progress(clock=clock)
-    progress.take(_progress(100))
+    _tell(progress.take, 100)
     clock.now += 10
-    progress.take({"event": "node", "node": "stage2", "state": "running"})
-    row = progress.take(_progress(50))
+    row = progress.take({"event": "node", "node": "stage2", "state": "running"})
+    _tell(progress.take, 50)
     assert row is not None
     assert row.rate is None
 
@@ -65,8 +73,9 @@ def test_lines_come_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     lines({"event": "node", "node": "stage2", "state": "running"})
     for done in range(1, 101):
         clock.now += 0.5
-        lines(_progress(done, loss=1.5))
-    lines({"event": "node", "node": "stage2", "state": "failed", "error": "loss is NaN\x1b"})
+        _tell(lines, done, loss=1.5)
+    fault = Failure("user", "stage2", "stage2: loss is NaN\x1b", "Traceback ...")
+    Telling(lines).failed("stage2", key="k", error=fault, code=1)
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 1 + 5 + 1  # a line in 10 of the 50 s
     assert out[1].split("  ")[-1] == "stage2: 20/300, 2/s, loss 1.5, 2 min 20 s left"
@@ -79,9 +88,9 @@ def test_the_table_shows_every_node_and_no_markup() -> None:
     live = LiveTable(["draw", "stage2"], console=console, clock=clock)
     live({"event": "node", "node": "draw", "state": "done", "seconds": 41.0})
     live({"event": "node", "node": "stage2", "state": "running"})
-    live(_progress(100, node="stage2"))
+    _tell(live, 100)
     clock.now += 10
-    live(_progress(150, node="stage2", loss=0.25))
+    _tell(live, 150, loss=0.25)
     live({"event": "note", "text": "[red]hostile[/red]\x1b"})
     live.close()
     drawn = Console(file=io.StringIO(), width=100)

@@ -94,9 +94,10 @@ def test_it_finds_what_the_evaluation_finds(tmp_path: Path) -> None:
     np.testing.assert_allclose(corners, found.boxes, atol=2e-2)
 
 
-def test_only_bad_pictures_leave_an_empty_list(place: Path) -> None:
-    made = call(place, [place / "photos" / "empty.jpg", place / "gone.jpg"])
-    assert json.loads((place / "out.json").read_text()) == []
+def test_only_bad_pictures_leave_nothing_behind(place: Path) -> None:
+    before = sorted(place.iterdir())
+    made = call(place, [place / "photos" / "empty.jpg", place / "gone.jpg"], draw=place / "drawn")
+    assert sorted(place.iterdir()) == before
     assert made.pictures == made.boxes == 0
     assert dict(made.bad)[place / "gone.jpg"] == "No such file or directory"
 

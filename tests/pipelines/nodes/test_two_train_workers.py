@@ -11,9 +11,11 @@ from cluster.workers import run_group
 from components.data.drawn.files import draw
 from components.data.drawn.world import PARTS, World
 from components.data.pack_shards import pack
-from components.data.readers import READERS, SOURCES
+from components.data.readers import READERS, pictures_of
 from components.data.views import PhotoView, SceneView
 from components.models.choices import Small, Stage1, Stage2
+from components.models.two_stage import build
+from components.train.checkpoint import WEIGHTS, read_record, read_tensors
 from pipelines.nodes.train import classify_worker, joint_worker
 
 STEPS = 20
@@ -35,7 +37,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         files = {role: root / place for role, place in PARTS[part].files.items()}
         reader = READERS[PARTS[part].kind](level="fine")
         pack(
-            SOURCES[PARTS[part].kind](reader, files), out=places[name], vocabulary=None,
+            pictures_of(reader, files), out=places[name], vocabulary=None,
             name=name, seed=0, shuffle=True, say=lambda _: None,
         )  # fmt: skip
     return places
@@ -80,7 +82,7 @@ def test_two_train_workers_give_the_losses_of_one(
     rows = {
         "stage1": (
             classify_worker,
-            lambda world: Stage1(batch=6, view=VIEW, world=world, **common),
+            lambda world: Stage1(batch=5, view=VIEW, world=world, **common),
             {"labels": packed["labels"]},
         ),
         "stage2": (
@@ -100,3 +102,15 @@ def test_two_train_workers_give_the_losses_of_one(
         for name in a:
             assert b[name] == pytest.approx(a[name], rel=1e-6), f"{name} at step {step + 1}"
     assert one[0]["train/loss"] != one[-1]["train/loss"]
+    assert _moved(tmp_path / "two" / "out", stage) > 0.01
+
+
+def _moved(model: Path, stage: str) -> float:
+    """Return |weights moved| / |weights| of what a stage trains, against a fresh network."""
+    record = read_record(model)
+    fresh = build(record.backbone, boxed=record.boxed, labelled=record.labelled, seed=0)
+    before, after = fresh.state_dict(), read_tensors(model / WEIGHTS)
+    heads = ("region_head.",) if stage == "stage1" else ("region_head.", "proposals.", "refine.")
+    names = [n for n in before if n.startswith(heads) and before[n].is_floating_point()]
+    moved = sum(float((after[n].double() - before[n].double()).square().sum()) for n in names)
+    return (moved / sum(float(before[n].double().square().sum()) for n in names)) ** 0.5

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
+from components.models.choices import Small
+from components.models.two_stage import build
+from components.train.checkpoint import Record, save_model
+from components.vocab.classes import Vocabulary
 from pipelines.recipes.joint_checks import node_names
 from pipelines.runs.loading import load
 from pipelines.settings.problems import SettingsError
@@ -36,13 +41,22 @@ def test_a_control_is_detected_apart(tmp_path: Path) -> None:
 
 def test_the_place_of_weights_is_no_identity(tmp_path: Path) -> None:
     config = page(tmp_path)
-    for name in ("a.safetensors", "b.safetensors"):
-        (tmp_path / name).write_bytes(b"")
-    backbones = []
-    for name in ("a.safetensors", "b.safetensors"):
+    model = tmp_path / "runs" / "joint-1" / "model"
+    model.mkdir(parents=True)
+    none, small = Vocabulary(ids=(), names=()), Small()
+    detector = build(small, boxed=none, labelled=none)
+    record = Record(backbone=small, boxed=none, labelled=none, size=64, parts=("trunk",))
+    save_model(model, detector, record)
+    save_file(detector.trunk.state_dict(), tmp_path / "a.safetensors")
+    backbones, files = [], []
+    for name in ("a.safetensors", "runs/joint-1", "runs/joint-1/model"):
         loaded = load(config, ["backbone.kind=small", f"backbone.weights={name}"])
-        backbones += [n.cfg.backbone for n in loaded.graph.every() if n.name == "stage1"]
-    assert backbones[0] == backbones[1]
+        (stage1,) = (n for n in loaded.graph.every() if n.name == "stage1")
+        backbones.append(stage1.cfg.backbone)
+        files.append(stage1.inputs["weights"].files["file"])
+    assert backbones == [Small(weights="file")] * 3
+    weights = str(model / "model.safetensors")
+    assert files == [str(tmp_path / "a.safetensors"), weights, weights]
 
 
 @pytest.mark.parametrize(

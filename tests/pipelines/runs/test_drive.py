@@ -15,6 +15,7 @@ from pipelines.graph.cuts import CutError, Cuts
 from pipelines.graph.plan import plan
 from pipelines.runs.drive import Finished
 from pipelines.runs.loading import load
+from pipelines.settings.problems import SettingsError
 from tests.pipelines.runs.tiny import page, run
 
 
@@ -69,7 +70,7 @@ def test_the_report_is_one_page_about_this_run(done: Done) -> None:
     text = Path(done.ended.report).read_text()
     for said in ("joint-1", "stage2", "novel/AP50", "data:image/jpeg;base64,"):
         assert said in text
-    assert "<script" not in text
+    assert text.count("<script") == 1  # its own, which sorts tables
     assert "http://" not in text
     assert "https://" not in text
 
@@ -138,20 +139,37 @@ def test_a_part_of_a_run_is_not_its_end(done: Done, tmp_path: Path) -> None:
     assert not (store / "runs" / part.run / "finished.json").exists()
 
 
-def test_a_failed_node_is_told_and_the_same_command_goes_on(done: Done, tmp_path: Path) -> None:
+def test_a_failed_node_is_told_and_the_same_command_goes_on(
+    done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(done.store / "nodes", store / "nodes")
     shutil.copy(done.store / "format", store / "format")
-    impossible = ("stage2.world=2", "run_on.stage2.workers=2", "stage2.scenes=1")
-    ended, events = run(done.config, *impossible, store=store)
+    other = ("stage2.steps=3",)
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug in a component")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("components.train.fit_worker.save_model", full)
+        ended, events = run(done.config, *other, store=store)
     assert ended.status == "failed"
     assert ended.code == 1
-    assert "2 workers" in (ended.reason or "")
+    assert ended.reason == "stage2: RuntimeError: a bug in a component"
     assert any(e.get("state") == "failed" for e in events)
-    again, _ = run(done.config, *impossible, store=store)
+    assert "failed" in Path(ended.report or "").read_text()
+    again, _ = run(done.config, *other, store=store)
     assert again.run == ended.run
-    text = Path(again.report or "").read_text()
-    assert "failed" in text
+    assert again.status == "done"
+
+
+def test_more_workers_than_pictures_a_step_are_refused_before_anything_starts(
+    done: Done, tmp_path: Path
+) -> None:
+    impossible = ("stage2.world=2", "run_on.stage2.workers=2", "stage2.scenes=1")
+    with pytest.raises(SettingsError, match=r"stage2.scenes: each of 2 workers needs a picture"):
+        run(done.config, *impossible, store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_finished_json_is_what_was_returned(done: Done) -> None:

@@ -1,0 +1,159 @@
+"""What the sets of a joint config teach and ask for: known before anything starts."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from components.data.drawn.kinds import class_table
+from components.data.drawn.world import World, boxed_classes
+from components.data.readers import Listed, look_over
+from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
+from pipelines.settings.problems import Problem, nearest
+
+SHOWN = 5  # pictures that are not there, named one by one
+ROLES = ("annotations", "images", "table")  # settings of sources that name files
+
+
+@dataclass(kw_only=True, slots=True)
+class Set:
+    """One set of sources, as its label files say."""
+
+    where: str  # dotted path in the config
+    boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes
+    labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
+    """Say what is wrong with the files of each set, and what the sets cannot do for each other."""
+    boxes = _set(cfg, root, "sources.boxes", cfg.sources.boxes)
+    labels = _set(cfg, root, "sources.labels", cfg.sources.labels)
+    tests = [
+        _set(cfg, root, f"sources.{part}.{i}.source", (test.source,))
+        for part, listed in (("tune", cfg.sources.tune), ("test", cfg.sources.test))
+        for i, test in enumerate(listed)
+    ]
+    sets = [boxes, labels, *tests]
+    yield from _once(problem for one in sets for problem in one.problems)
+    yield from _trained_on(cfg)
+    drawn = any(isinstance(source, Drawn) for source in cfg.sources.boxes + cfg.sources.labels)
+    drawn = drawn or any(isinstance(t.source, Drawn) for t in cfg.sources.tune + cfg.sources.test)
+    if any(one.problems for one in sets) or (drawn and cfg.draw is None):
+        return  # what they hold is not known
+    photos = cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
+    if not boxes.boxes:
+        yield _empty(boxes.where, "no box to learn from", "Give a set with boxes.")
+    if photos and not labels.labels:
+        yield _empty(labels.where, "no image label to learn from", "Give a set with image labels.")
+    taught = set(boxes.boxes) | (set(labels.labels) if photos else set[str]())
+    for test in tests:
+        if not test.boxes:
+            yield _empty(test.where, "no box to score by", "Give pictures with true boxes.")
+        elif boxes.boxes and (labels.labels or not photos) and not taught & set(test.boxes):
+            first = min(test.boxes)
+            yield Problem(
+                where=test.where,
+                what="none of its classes is learnt by anything",
+                got=f"{first!r} and {len(test.boxes) - 1} more",
+                do=nearest(first, sorted(taught), noun="Learnt are")
+                + " Boxes, labels and tests meet where level and name are the same.",
+            )
+    yield from _groups(cfg, {class_id for test in tests for class_id in test.boxes})
+
+
+def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) -> Set:
+    found = Set(where=where)
+    for i, source in enumerate(sources):
+        place = where if where.endswith(".source") else f"{where}.{i}"
+        if isinstance(source, Drawn):
+            if cfg.draw is not None:
+                boxes, labels = _drawn(cfg.draw, source)
+                found.boxes += boxes
+                found.labels += labels
+            continue
+        listed = look_over(source, root)
+        found.boxes += listed.boxes
+        found.labels += listed.labels
+        found.problems += [_at(place, text) for text in listed.problems]
+        if not listed.problems:
+            found.problems += _missing(place, listed, most=cfg.sources.max_bad_fraction)
+    return found
+
+
+def _missing(place: str, listed: Listed, *, most: float) -> Iterator[Problem]:
+    """Say that more pictures are not there than may be left out."""
+    if len(listed.missing) > most * listed.pictures:
+        named = ", ".join(listed.missing[:SHOWN])
+        yield Problem(
+            where=place,
+            what=f"{len(listed.missing)} of {listed.pictures} listed pictures are not there",
+            got=named + (", ..." if len(listed.missing) > SHOWN else ""),
+            do=f"Add or unlist them, or raise sources.max_bad_fraction from {most}.",
+        )
+
+
+def _drawn(world: World, source: Drawn) -> tuple[Counter[str], Counter[str]]:
+    """Return what a part of the drawn world teaches: class ids with boxes, and with labels."""
+    names = [fine.name for fine in class_table(world.kinds)]
+    boxed = [fine.name for fine in boxed_classes(world)]
+    pictures, classes, kind = {
+        "train_scenes": (world.train_scenes, boxed, "boxes"),
+        "train_photos": (world.photos_per_class, names, "labels"),
+        "train_labels": (world.photos_per_class, names, "labels"),
+        "tune_scenes": (world.tune_scenes, names, "boxes"),
+        "test_scenes": (world.test_scenes, names, "boxes"),
+        "test_photos": (world.test_photos_per_class, names, "boxes"),
+        "unlabelled": (0, names, "boxes"),
+    }[source.part]
+    counted = Counter({f"{source.level}:{name}": pictures for name in classes if pictures})
+    return (counted, Counter[str]()) if kind == "boxes" else (Counter[str](), counted)
+
+
+def _trained_on(cfg: JointConfig) -> Iterator[Problem]:
+    """Refuse to score on a part of the drawn world that is trained on."""
+    used = {s.part for s in (*cfg.sources.boxes, *cfg.sources.labels) if isinstance(s, Drawn)}
+    for part, listed in (("tune", cfg.sources.tune), ("test", cfg.sources.test)):
+        for i, test in enumerate(listed):
+            if isinstance(test.source, Drawn) and test.source.part in used:
+                yield Problem(
+                    where=f"sources.{part}.{i}.source.part",
+                    what="these pictures are trained on too",
+                    got=test.source.part,
+                    do="Score on test_scenes or test_photos.",
+                )
+
+
+def _groups(cfg: JointConfig, scored: set[str]) -> Iterator[Problem]:
+    for name, ids in cfg.evaluate.groups.items():
+        for unknown in [i for i in ids if ":" in i and i not in scored]:
+            yield Problem(
+                where=f"evaluate.groups.{name}",
+                what="no test set has boxes of this class",
+                got=repr(unknown),
+                do=nearest(unknown, sorted(scored), noun="Scored are"),
+            )
+        if not ids:
+            yield _empty(f"evaluate.groups.{name}", "no class in it", "Name class ids, or drop it.")
+
+
+def _empty(where: str, what: str, do: str) -> Problem:
+    return Problem(where=where, what=what, do=do)
+
+
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield each problem once, with all the settings that lead to it."""
+    found: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        found.setdefault((problem.what, problem.got, problem.do), []).append(problem)
+    for same in found.values():
+        yield replace(same[0], where=", ".join(dict.fromkeys(problem.where for problem in same)))
+
+
+def _at(where: str, text: str) -> Problem:
+    """Return a source's problem with the dotted path of its file, or the place in the file."""
+    told = Problem.told(text)
+    if not told.where:
+        return replace(told, where=where)
+    below = f"{where}.{told.where}" if told.where in ROLES else f"{where}, {told.where}"
+    return replace(told, where=below)

@@ -1,0 +1,91 @@
+"""What is done to vocabox, and what is found after.
+
+    python -m tests.faults                              the rows, and how long each takes
+    python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
+    python -m tests.faults commits                      a kill at every operation of a commit
+
+Exit code 1 when something was lost, torn or done twice, or when a fault planted on purpose was
+not found.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.faults import commits, page
+from tests.faults.kill import kill
+
+Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
+
+
+def _kill(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    arguments = [str(page.write(folder))]
+    if given.executor == "inline":
+        arguments += ["--executor", "inline", *page.ALONE]
+    trials = kill(
+        folder, arguments=arguments, times=given.times, seed=given.seed,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    found = [asdict(trial) for trial in trials]
+    whole = sum(not trial.wrong for trial in trials)
+    met = sum(trial.killed for trial in trials)
+    gone_on = sum(bool(trial.resumed) for trial in trials)
+    print(f"{whole} of {len(trials)} whole; {met} were killed before their end; {gone_on} went on "
+          f"from a checkpoint. Again: python -m tests.faults kill --times {given.times} "
+          f"--seed {given.seed}")  # fmt: skip
+    return found, whole == len(trials)
+
+
+def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    del given
+    count, torn = commits.points(folder / "ours")
+    planted, caught = commits.points(folder / "planted", run=commits.manifest_first)
+    print(f"{count} operations: {len(torn)} torn {torn[:3]}")
+    print(f"manifest first, planted: {planted} operations: {len(caught)} torn {caught[:2]}")
+    rows = [{"row": "ours", "operations": count, "torn": torn},
+            {"row": "manifest first", "operations": planted, "torn": caught}]  # fmt: skip
+    return rows, count > 0 and not torn and bool(caught)
+
+
+ROWS: dict[str, tuple[Row, str]] = {
+    "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
+    "commits": (_commits, "every operation of a commit, and a wrong order planted; 10 s"),
+}
+
+
+def main() -> int:
+    """Run one row, or list them."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("name", nargs="?", choices=list(ROWS))
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--executor", choices=["ray", "inline"], default="ray")
+    parser.add_argument("--json", action="store_true", help="one object a trial on stdout")
+    given = parser.parse_args()
+    if given.name is None:
+        for name, (_, what) in ROWS.items():
+            print(f"{name:10} {what}")
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="vocabox-faults-"))
+    found, good = ROWS[given.name][0](given, folder)
+    if given.json:
+        for line in found:
+            print(json.dumps(line))
+    if good:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"what was left lies in {folder}", file=sys.stderr)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Short forms of `python -m tests.faults`, and that the harness finds what it looks for."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults import commits, page
+from tests.faults.command import records
+from tests.faults.kill import Trial, compare, kill_once, unbroken
+
+SHORT = ("stage1.steps=2", "stage2.steps=30", "evaluate.pictures=0")
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trial, Path, Path]:
+    """One run left alone, one killed after the second checkpoint of stage 2 and run again."""
+    folder = tmp_path_factory.mktemp("killed")
+    arguments = [str(page.write(folder)), *page.ALONE, *SHORT]
+    alone, store = folder / "alone" / "store", folder / "again" / "store"
+    for place in (alone, store):
+        place.parent.mkdir()
+    seconds = unbroken(arguments, store=alone)
+    trial = kill_once(
+        arguments, moment="stage2, second checkpoint", alone=alone, store=store, seconds=seconds,
+        rng=random.Random(1),
+    )  # fmt: skip
+    return trial, alone, store
+
+
+def test_a_commit_killed_at_each_operation_is_absent_or_whole(tmp_path: Path) -> None:
+    operations, torn = commits.points(tmp_path)
+    assert operations > 20
+    assert torn == []
+
+
+def test_a_record_written_before_its_files_is_found(tmp_path: Path) -> None:
+    _, torn = commits.points(tmp_path, run=commits.manifest_first)
+    assert any("is missing" in text for text in torn)
+
+
+@pytest.mark.ray
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    killed: tuple[Trial, Path, Path],
+) -> None:
+    trial, _, store = killed
+    assert trial.killed
+    assert trial.wrong == []
+    assert trial.resumed["stage2"] >= 2 * page.EVERY
+    assert "stage1" in trial.done_before
+    assert "evaluate" in records(store)
+
+
+@pytest.mark.ray
+def test_other_bytes_and_a_torn_artifact_are_found(
+    killed: tuple[Trial, Path, Path], tmp_path: Path
+) -> None:
+    _, alone, store = killed
+    hurt = tmp_path / "store"
+    shutil.copytree(store, hurt)
+    record = records(hurt)["stage2"]
+    [model] = (hurt / "nodes").glob(f"*/{record.key}/*/model.safetensors")
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    assert any("stage2: model.safetensors has other bytes" in w for w in compare(hurt, alone=alone))
+    shutil.rmtree(hurt / "nodes" / record.key[:2] / record.key)
+    assert "stage2: other bytes than undisturbed" in compare(hurt, alone=alone)
