@@ -89,6 +89,7 @@ def answering() -> Iterator[int]:
     server.server_close()
 
 
+@pytest.mark.mlflow
 def test_B110_a_server_that_is_away(page: Path, tmp_path: Path, write_golden: bool) -> None:
     port = free_port()
     uri = f"tracking.uri=http://127.0.0.1:{port}"
@@ -123,6 +124,7 @@ def test_B111_words_that_name_no_place(refused: Refused) -> None:
     )
 
 
+@pytest.mark.mlflow
 def test_B111_a_database_that_takes_no_run(
     refused: Refused, database: Path, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def runs_of(uri: str, experiment: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.mlflow
 def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> None:
     run, uri = tmp_path / "store" / "runs" / "joint-1", default_uri(tmp_path / "store")
     events = write_run(run)
@@ -93,6 +94,7 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
     assert read_sent(run)["offset"] == events.path.stat().st_size
 
 
+@pytest.mark.mlflow
 def test_without_a_server_the_run_goes_on_and_the_unsent_are_counted(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "joint-1"
     events = write_run(run)
@@ -125,6 +127,7 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.mlflow
 def test_the_sender_outlives_a_killed_driver_and_ends(tmp_path: Path) -> None:
     run, uri = tmp_path / "runs" / "joint-1", default_uri(tmp_path)
     root = Path(__file__).parents[2]

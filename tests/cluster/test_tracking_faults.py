@@ -25,6 +25,7 @@ from tests.cluster.following import WAIT_S, Sent, append, until
 from tests.cluster.mlflow_server import Proxy, Server, free_port, held
 from tests.pipelines.runs import tiny
 
+pytestmark = pytest.mark.mlflow
 UNDISTURBED = "undisturbed"
 
 
