@@ -41,9 +41,7 @@ CHECKS: dict[str, Check] = {
     "label.unknown_class": Check("E", "a label that is in no list of classes"),
     "label.conflict": Check("W", "a class is present and absent: taken as unknown"),
     "label.empty_class": Check("W", "a class without a sample; its metrics are -"),
-    "image.place": Check(
-        "E", "a picture's name is absolute, or leads out of its folder"
-    ),
+    "image.place": Check("E", "a picture's name is absolute, or leads out of its folder"),
     "image.missing": Check("E", "listed, and there is no such file"),
     "image.unlisted": Check("W", "a file in the folder of images that no record names"),
     "image.size": Check("E", "the picture's size is not what the label file says"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import struct
 import warnings
@@ -19,6 +20,7 @@ MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 16_384
 OUTSIDE = "a link leads out of the folder of images; copy the picture into it"
 BAND = 512  # rows turned into RGB at once: a large picture is never in memory three times
+MOST = f"at most {MOST_PIXELS}, and {LONGEST_SIDE} a side"
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # its values that turn, and what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -138,15 +140,16 @@ def _opened(data: bytes) -> Image.Image:
             "image.undecodable", f"not one of {', '.join(FORMATS)}; {begins}"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("image.too_large", str(error)) from None
+        told = re.search(r"\d+ pixels", str(error))
+        raise PictureError("image.too_large", f"{told[0] if told else error}; {MOST}") from None
     except BROKEN as error:
-        raise PictureError("image.undecodable", str(error)) from None
+        raise PictureError("image.undecodable", f"damaged: {error}") from None
 
 
 def _header(picture: Image.Image) -> Header:
     width, height = picture.size
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
-        raise PictureError("image.too_large", f"{width} x {height} pixels")
+        raise PictureError("image.too_large", f"{width} x {height} pixels; {MOST}")
     many = picture.format == "MPO"  # a JPEG with previews behind it, as telephones write
     if not many and getattr(picture, "n_frames", 1) > 1:
         raise PictureError("image.animated", "more than one frame")

@@ -92,7 +92,7 @@ def left_out(flag: Path) -> dict[str, tuple[bytes, str]]:
         "empty.jpg": (b"", "image.undecodable"),
         "page.jpg": (b"<!doctype html><html>no such picture</html>", "image.undecodable"),
         "text.jpg": (b"404: Not Found\n", "image.undecodable"),
-        "pickle.jpg": (pickle.dumps(Evil(flag)), "image.undecodable"),
+        "pickle.jpg": (pickle.dumps(Evil(flag), protocol=0), "image.undecodable"),
         "zip.jpg": (b"PK\x03\x04" + bytes(60), "image.undecodable"),
         "program.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n", "image.undecodable"),
         "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image.undecodable"),
@@ -116,7 +116,7 @@ def left_out(flag: Path) -> dict[str, tuple[bytes, str]]:
 
 def taken() -> dict[str, tuple[bytes, str]]:
     """Return name -> (bytes, the check by which it is counted); all can be used."""
-    deep = Image.fromarray((BLOCKS[..., 0].astype(np.uint16) * 257))
+    deep = Image.fromarray(BLOCKS[..., 0].astype(np.uint16) * 257)
     clear = PHOTO.convert("RGBA")
     clear.putalpha(120)
     return {

@@ -1,6 +1,6 @@
 """One probe of hostile bytes in a process of its own, with limits on memory and time.
 
-    python -m tests.bad_inputs.probes PROBE PLACE
+Run it as `python -m tests.bad_inputs.probes PROBE PLACE`.
 """
 
 import json
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image, TiffImagePlugin
 
 from components.data.decode import PictureError, decode, picture_bytes
 from components.data.labelled import Labelled, Supervision
@@ -58,6 +60,8 @@ def _folder(place: Path) -> Any:
     out, photos = place / "out", place / "photos"
     out.mkdir()
     out.chmod(0o777)
+    Image.init()
+    assert TiffImagePlugin  # Pillow imports it for the first EXIF tag; nobody may not read it
     if os.geteuid() == 0:
         os.seteuid(NOBODY)  # root may read everything
     samples: list[Labelled] = [
