@@ -52,6 +52,7 @@ class Sources:
     test: Annotated[tuple[Test, ...], MinLen(1)]
     tune: tuple[Test, ...] = ()  # scored under val/: choose settings by these, not by test
     max_bad_fraction: Fraction = 0.001  # pictures left out before packing stops
+    allow_overlap: bool = False  # true: go on where a picture is trained on and scored on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
