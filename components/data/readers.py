@@ -44,9 +44,9 @@ class FoldersReader:
 class Columns:
     """Names of the columns of a table of image labels."""
 
-    image: str = "image"
-    labels: str = "labels"
-    split: str | None = None
+    image: str = "image"  # of the picture's path, from `images`
+    labels: str = "labels"  # of its labels
+    split: str | None = None  # of the part a row belongs to; must be there if named
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +66,11 @@ class Coco:
 
     kind: Literal["coco"] = "coco"
     annotations: str  # instances JSON
-    images: str  # folder
+    images: str  # folder that the names of pictures start from
     level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
-    box_format: Literal["xywh", "xyxy"] = "xywh"
-    unannotated: Literal["no_box", "unlabelled"] = "no_box"  # pictures without annotation
+    box_format: Literal["xywh", "xyxy"] = "xywh"  # left, top, width, height; or two corners
+    unannotated: Literal["no_box", "unlabelled"] = "no_box"  # a picture without annotation holds
+    # no object, or was never looked at
 
     @property
     def reader(self) -> CocoReader:
@@ -90,7 +91,7 @@ class Folders:
 
     kind: Literal["folders"] = "folders"
     images: str  # folder of class folders
-    level: Text
+    level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
 
     @property
     def reader(self) -> FoldersReader:
@@ -109,11 +110,12 @@ class Csv:
 
     kind: Literal["csv"] = "csv"
     table: str  # CSV with a header
-    images: str  # folder
-    level: Text
+    images: str  # folder that the names of pictures start from
+    level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
     columns: Columns = field(default_factory=Columns)
-    separator: Text = "|"
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    separator: Text = "|"  # between the labels of one picture; -name is a class known absent
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values; only rows
+    # that have one of them are kept
 
     @property
     def reader(self) -> CsvReader:

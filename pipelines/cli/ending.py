@@ -10,6 +10,7 @@ from pipelines.cli.progress import duration
 from pipelines.settings.problems import visible
 
 FIRST = "first_run"  # the config after which one's own data come next
+SILENT = {"interrupted": "What is finished is kept."}  # nothing went wrong
 BAD_INPUT = 2  # exit code: the same command would end the same way
 
 
@@ -50,7 +51,7 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         store: the store as the user named it, for the next commands.
     """
     if ended.status != "done":
-        reasons = (ended.reason or "no reason was given").splitlines()
+        reasons = (ended.reason or SILENT.get(ended.status, "no reason was given")).splitlines()
         first = visible(f"{ended.run}: {ended.status}. {reasons[0]}")
         first_word = "After mending it, go on with" if ended.code == BAD_INPUT else "Go on with"
         return [first, *map(visible, reasons[1:]), f"{first_word}: {again}"]

@@ -13,7 +13,7 @@ import pytest
 from tests.pipelines.cli.small import Ended, Found, call, page, work
 
 ROOT = Path(__file__).parents[3]
-HELPS = ("", "run", "check", "show", "predict", "data", "data show")
+HELPS = ("", "run", "check", "show", "settings", "predict", "data", "data show")
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pyarrow", "numpy", "pydantic", "matplotlib")
 ASK = """
 import resource, sys
@@ -62,6 +62,12 @@ def test_the_example_of_a_help_works(
     with work(**rows):
         result = call(*shlex.split(example[1]))
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["", "data"])
+def test_a_list_of_commands_cuts_no_sentence(command: str) -> None:
+    listed = call(*command.split(), "--help").stdout.partition("Commands:")[2]
+    assert "..." not in listed
 
 
 def test_no_argument_shows_the_help() -> None:
@@ -124,10 +130,12 @@ def test_a_name_no_file_can_have_is_refused() -> None:
         assert "file name too long" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["check", "show"])
-def test_looking_at_a_config_imports_no_runtime(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", ["check configs/first_run.yaml", "show configs/first_run.yaml", "settings stage2"]
+)
+def test_looking_at_a_config_imports_no_runtime(command: str) -> None:
     heavy = ("torch", "ray", "mlflow", "pyarrow", "matplotlib")
-    asked = [sys.executable, "-c", ASK.format(heavy=heavy), command, "configs/first_run.yaml"]
+    asked = [sys.executable, "-c", ASK.format(heavy=heavy), *command.split()]
     done = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip().endswith("[]"), done.stderr
