@@ -60,5 +60,3 @@ def shell(script: str, folder: Path, *, code: int = 0) -> str:
     )
     assert done.returncode == code, done.stdout
     return done.stdout
-
-

@@ -33,7 +33,9 @@ def test_every_metric_is_told_once() -> None:
 def test_a_metric_that_is_reserved_is_given_by_nothing() -> None:
     row = re.search(r"^\| `(\S+)` \| reserved", DASHBOARDS.read_text(), re.MULTILINE)
     assert row is not None
-    code = [p for room in ("components", "cluster", "pipelines") for p in (ROOT / room).rglob("*.py")]
+    code = [
+        p for room in ("components", "cluster", "pipelines") for p in (ROOT / room).rglob("*.py")
+    ]
     users = [p.name for p in code if f'"{row[1]}"' in p.read_text()]
     assert users == ["metric_names.py"]
 

@@ -115,6 +115,22 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
     assert "goes on" in result.stderr
 
 
+def test_an_interrupt_of_predict_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(model: Path, **how: object) -> Found:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    Path("model/model.json").write_text("{}")
+    Path("a.jpg").write_text("")
+    with work(predict=stopped):
+        result = call("predict", "model", "a.jpg")
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"
+
+
 def test_who_stops_reading_ends_us_quietly() -> None:
     shell = f"{shlex.quote(sys.executable)} -m pipelines.cli.entry run --help | true"
     done = subprocess.run(
