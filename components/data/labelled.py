@@ -4,7 +4,8 @@ Boxes are xyxy, float32, absolute pixels of the decoded, upright picture; the wh
 (0, 0, W, H). Shapes: R boxes, P classes known present, A classes known absent.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -50,3 +51,12 @@ class Target:
     present: np.ndarray  # int64 [P]
     absent: np.ndarray  # int64 [A]
     supervision: Supervision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What a source lists: its pictures, the classes it knows, and the rows of a table by split."""
+
+    pictures: Iterable[Labelled] = ()
+    classes: tuple[str, ...] = ()  # ids, each once, used or not
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])

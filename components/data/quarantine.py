@@ -117,18 +117,18 @@ def _look_at(sample: Labelled, found: Looked) -> None:
     data = picture_bytes(sample.path)
     header = look(data)
     decode(data)
-    boxes = _fitted(sample, header)
+    boxes = fitted(sample, header)
     sides = (header.width, header.height)
     where = sample.source_name
     outside = (outside_problem(tuple(box), sides, where) for box in boxes.tolist())
-    found.problems += filter(None, outside)
+    found.problems += [str(problem) for problem in outside if problem]
     clipped = boxes.clip(0, np.array([*sides, *sides], np.float32))
-    found.noted += _odd(sample, header, moved=np.abs(boxes - clipped).max(1, initial=0), to=clipped)
+    found.noted += odd(sample, header, moved=np.abs(boxes - clipped).max(1, initial=0), to=clipped)
     key, digest = f"{len(found.usable):08d}", hashlib.sha256(data).digest()
     found.usable.append(Usable(replace(sample, boxes=clipped), header, key, digest))
 
 
-def _fitted(sample: Labelled, header: Header) -> np.ndarray:
+def fitted(sample: Labelled, header: Header) -> np.ndarray:
     """Return the boxes [R, 4] in the upright picture, where the label file's size says."""
     width, height = header.width, header.height
     boxes = np.asarray(sample.boxes, np.float32).reshape(-1, 4)
@@ -142,7 +142,7 @@ def _fitted(sample: Labelled, header: Header) -> np.ndarray:
     )
 
 
-def _odd(sample: Labelled, header: Header, *, moved: np.ndarray, to: np.ndarray) -> Counter[str]:
+def odd(sample: Labelled, header: Header, *, moved: np.ndarray, to: np.ndarray) -> Counter[str]:
     """Count what is odd about a picture and its boxes, `moved` [R] px to lie within it."""
     suffix = sample.path.suffix.lower().lstrip(".")
     counts = {

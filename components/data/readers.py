@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from components.data.sources.label_problems import file_problems
+from components.data.check_table import Findings
+from components.data.sources.label_problems import DataError, file_problems
 
 if TYPE_CHECKING:
-    from components.data.labelled import Labelled
+    from components.data.labelled import Contents, Labelled
 
 Files = Mapping[str, Path]  # role -> file or folder
 Text = Annotated[str, MinLen(1)]
@@ -30,6 +31,7 @@ class CocoReader:
     level: Text
     box_format: Literal["xywh", "xyxy"] = "xywh"
     unannotated: Literal["no_box", "unlabelled"] = "no_box"
+    thin: Literal["list", "error"] = "list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +73,16 @@ class Coco:
     box_format: Literal["xywh", "xyxy"] = "xywh"  # left, top, width, height; or two corners
     unannotated: Literal["no_box", "unlabelled"] = "no_box"  # a picture without annotation holds
     # no object, or was never looked at
+    thin: Literal["list", "error"] = "list"  # boxes with a side under 1 px: say so, or stop
 
     @property
     def reader(self) -> CocoReader:
         """Return how the files are read."""
         return CocoReader(
-            level=self.level, box_format=self.box_format, unannotated=self.unannotated
+            level=self.level,
+            box_format=self.box_format,
+            unannotated=self.unannotated,
+            thin=self.thin,
         )
 
     @property
@@ -130,25 +136,25 @@ class Csv:
         return {"table": self.table, "images": self.images}
 
 
-def _coco(reader: CocoReader, files: Files) -> "Iterator[Labelled]":
+def _coco(reader: CocoReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.coco import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-def _folders(reader: FoldersReader, files: Files) -> "Iterator[Labelled]":
+def _folders(reader: FoldersReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.folders import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-def _csv(reader: CsvReader, files: Files) -> "Iterator[Labelled]":
+def _csv(reader: CsvReader, files: Files, found: Findings) -> "Contents":
     from components.data.sources.labels_csv import read
 
-    return read(reader, files)
+    return read(reader, files, found)
 
 
-SOURCES: "dict[str, Callable[[Any, Files], Iterator[Labelled]]]" = {
+SOURCES: "dict[str, Callable[[Any, Files, Findings], Contents]]" = {
     "coco": _coco,
     "folders": _folders,
     "csv": _csv,
@@ -171,6 +177,26 @@ class Listed:
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
 
 
+def places(source: Coco | Folders | Csv, root: Path) -> dict[str, Path]:
+    """Return role -> absolute place of a source's files; `root` is what its paths start from."""
+    return {role: Path(os.path.abspath(root / place)) for role, place in source.files.items()}
+
+
+def pictures_of(
+    reader: CocoReader | FoldersReader | CsvReader, files: Files
+) -> "Iterator[Labelled]":
+    """Return the pictures of a source whose labels hold no error.
+
+    Raises:
+        DataError: with every error of the files, before the first picture.
+    """
+    found = Findings()
+    pictures = SOURCES[reader.kind](reader, files, found).pictures
+    if errors := found.errors():
+        raise DataError(errors)
+    return iter(pictures)
+
+
 def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
     """Read a source's label files whole and see whether its pictures are there; decode nothing.
 
@@ -179,14 +205,12 @@ def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
         root: the folder that relative paths start from.
     """
     listed = Listed()
-    files = {r: Path(os.path.abspath(root / place)) for r, place in source.files.items()}
-    listed.problems = file_problems(files)
+    files = places(source, root)
+    listed.problems = [str(problem) for problem in file_problems(files)]
     if listed.problems:
         return listed
-    from components.data.sources.label_problems import DataError
-
     try:
-        for sample in SOURCES[source.kind](source.reader, files):
+        for sample in pictures_of(source.reader, files):
             listed.pictures += 1
             if not sample.path.exists():
                 listed.missing.append(sample.source_name)

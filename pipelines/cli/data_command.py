@@ -1,18 +1,22 @@
-"""`vocabox data show`: look at samples with their boxes and labels before training on them."""
+"""`vocabox data`: look at samples with their boxes and labels; check label files and pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipelines.cli import given
+from pipelines.cli.data_check import ForPeople, ForPrograms
 from pipelines.cli.json_lines import write_event
 from pipelines.cli.work import WORK
 from pipelines.settings.problems import Problem, SettingsError
 
+PAGES = (".yaml", ".yml")
+
 
 @click.group(epilog="\b\nExample:\n  vocabox data show configs/first_run.yaml --out sheet.png")
 def data() -> None:
-    """Look at data."""
+    """Look at data, and check it."""
 
 
 @data.command(
@@ -64,3 +68,48 @@ def show(
     else:
         click.echo(f"{drawn} samples: {sheet}")
     return 0
+
+
+@data.command(
+    epilog="\b\nExample:\n  vocabox data check configs/own_data.yaml\n"
+    "  vocabox data check train.json val.json --images pictures\n"
+    "  vocabox data check labels.csv --images pictures --set columns.image=file_name"
+)
+@click.argument("given_files", nargs=-1, required=True, metavar="CONFIG_OR_FILES...")
+@click.option(
+    "--kind",
+    type=click.Choice(["coco", "csv", "folders"]),
+    help="Of the files; else .json is coco, .csv is csv, and a folder is folders.",
+)
+@click.option("--images", metavar="DIR", help="Folder that the names of pictures start from.")
+@click.option(
+    "--classes", metavar="LIST", help="File of the classes there may be, one name a line."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the source."
+)
+@click.option("--deep", is_flag=True, help="Decode the pixels too.")
+@given.json_option
+def check(*, given_files: tuple[str, ...], as_json: bool, **how: Any) -> int:
+    """Count label files and their pictures, and say everything that is wrong or odd.
+
+    Nothing is written. Exit code 0: no error, 2: an error was found.
+    """
+    known = given.read_names(how["classes"], option="--classes") if how["classes"] else ()
+    first = given_files[0]
+    if Path(first).suffix in PAGES:
+        if len(given_files) > 1 or how["kind"] or how["images"]:
+            do = "Give the config alone, or label files with --images."
+            what = "a config names its own files"
+            raise SettingsError([Problem(where="CONFIG", what=what, got=first, do=do)])
+        sources = WORK["sources_of_config"](Path(first), how["settings"])
+    else:
+        about = {name: how[name] for name in ("kind", "images", "settings")}
+        sources = WORK["sources_of_files"](given_files, **about)
+    if not sources and not as_json:
+        click.echo("There is no source of files in it: vocabox draws them all.")
+    saying = ForPrograms() if as_json else ForPeople()
+    WORK["check_data"](
+        sources, known=known, glance="pixels" if how["deep"] else "headers", saying=saying
+    )
+    return saying.end()

@@ -124,6 +124,22 @@ def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
     return []
 
 
+def read_names(where: str, *, option: str) -> tuple[str, ...]:
+    """Return the names in a file, one a line; raise its problem."""
+    what, got = "", str(Path(where).absolute())
+    try:
+        text = Path(where).read_text(encoding="utf-8-sig")
+        names = tuple(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+        what = "" if names else "no name in this file"
+    except (OSError, UnicodeDecodeError) as error:
+        names, what = (), "no list that can be read"
+        got = f"{got}: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}"
+    if what:
+        do = "Name a text file with one class a line."
+        raise SettingsError([Problem(where=option, what=what, got=got, do=do)])
+    return names
+
+
 def find_model(model: str, *, store: str) -> tuple[Path, list[Problem]]:
     """Return the directory of a model: a path, or the name of a run in the store."""
     store = store.removeprefix("file://")

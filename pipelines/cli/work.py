@@ -1,6 +1,5 @@
 """What the commands have done for them, one row each; imported only when it is called."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,31 +75,50 @@ def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
 def sheet_of_config(loaded: Any, *, out: Path, count: int) -> int:
     """Draw samples of each source of a config on one sheet; return how many."""
     from components.data.contact_sheet import of_drawn, of_labelled, write_contact_sheet
-    from components.data.readers import SOURCES
+    from components.data.readers import pictures_of, places
+    from pipelines.cli.data_given import sources_in
 
     def samples() -> Iterator[Any]:
-        for source in _sources(loaded.cfg.sources):
+        for _, source in sources_in(loaded.cfg.sources, "sources"):
             if source.kind == "drawn":
                 yield from of_drawn(loaded.cfg.draw, part=source.part, count=count)
             else:
                 root = loaded.file.resolve().parent
-                files = {role: root / place for role, place in source.files.items()}
-                yield from of_labelled(SOURCES[source.kind](source.reader, files), count=count)
+                pictures = pictures_of(source.reader, places(source, root))
+                yield from of_labelled(pictures, count=count)
 
     return write_contact_sheet(samples(), out=out)
 
 
-def _sources(value: Any) -> Iterator[Any]:
-    """Yield the sources inside settings, each once, in the order they are written."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _sources(item)
-    elif dataclasses.is_dataclass(value):
-        inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        if "kind" in inner:
-            yield value
-        else:
-            yield from _sources(tuple(inner.values()))
+def sources_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
+    """Return the sources of files that a config names."""
+    from pipelines.cli.data_given import of_config as work
+
+    return list(work(config, settings))
+
+
+def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
+    """Return one source a label file."""
+    from pipelines.cli.data_given import of_files as work
+
+    return list(work(files, **about))
+
+
+def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, saying: Any) -> None:
+    """Look at sources one by one and together; what is found goes to `saying` at once."""
+    from components.data.check_pictures import GLANCES
+    from components.data.check_sets import check_together
+    from components.data.check_source import check_source
+
+    looked: list[tuple[Any, Any]] = []
+    for source in sources:
+        found = saying.findings(source.name)
+        counted = check_source(source, glance=GLANCES[glance], found=found, say=saying.progress)
+        saying.source(counted, found)
+        looked.append((source, counted))
+    found = saying.findings("together")
+    check_together(looked, known=known, found=found)
+    saying.together(found)
 
 
 WORK: dict[str, Callable[..., Any]] = {
@@ -113,4 +131,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "convert": convert,
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
+    "sources_of_config": sources_of_config,
+    "sources_of_files": sources_of_files,
+    "check_data": check_data,
 }

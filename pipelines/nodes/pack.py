@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
-from components.data.readers import SOURCES, CocoReader, CsvReader, FoldersReader
+from components.data.readers import CocoReader, CsvReader, FoldersReader, pictures_of
 from pipelines.graph.node import Task
 
 if TYPE_CHECKING:
@@ -51,4 +51,4 @@ def _samples(
     for i, reader in enumerate(readers):
         files = inputs[f"files{i}"]
         assert isinstance(files, Mapping), f"files{i} is an artifact, not a set of files"  # noqa: S101
-        yield from SOURCES[reader.kind](reader, files)
+        yield from pictures_of(reader, files)

@@ -100,7 +100,7 @@ def kill_once(
         if steps and stage in again.states("running"):
             at = int(records(store)[stage].body["notes"]["resumed_at"])
             trial.resumed[stage], trial.lost[stage] = at, max(0, reached[stage] - at)
-            if at != max(steps):
+            if at < max(steps):  # a worker may live on for a moment, and leave one more
                 trial.wrong.append(f"{stage} went on from {at}, not from {max(steps)}")
             if reached[stage] - at > 2 * EVERY:
                 trial.wrong.append(f"{stage} lost {reached[stage] - at} steps")

@@ -1,32 +1,27 @@
 """COCO instances JSON -> pictures with boxes. Class strings are category names.
 
 Boxes come as x, y, width, height, 0-based pixels. Pictures without annotation are negatives
-unless the settings say that they are unlabelled.
+unless the settings say that they are unlabelled. The file is read piece by piece, its sections in
+any order.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.data.labelled import CROWD, Labelled, Supervision
-from components.data.sources.label_problems import (
-    DataError,
-    few,
-    outside_problem,
-    place_problem,
-    text_problem,
-)
-from components.data.sources.strict_json import read_json
+from components.data.check_table import Finding, Findings
+from components.data.labelled import CROWD, Contents, Labelled, Supervision
+from components.data.sources.coco_boxes import Columns, corners, is_id, orphan
+from components.data.sources.label_problems import place_problem, text_problem
+from components.data.sources.strict_json import BEGINS, JsonError, Piece, pieces
 
 if TYPE_CHECKING:
     from components.data.readers import CocoReader
 
-FARTHEST = 1e6  # px; no picture is so wide, and float32 is exact below it
-FEW = 4  # boxes of which no convention can be told
 SECTIONS = ("images", "annotations", "categories")
 LOOKS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"image_id", "category_id", "score"}), "detection results"),
@@ -36,242 +31,241 @@ LOOKS: tuple[tuple[frozenset[str], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
-    corners: tuple[float, float, float, float]
-    class_id: str
-    flags: int
-    where: str  # of the annotation, for messages
+class _Image:
+    file_name: Any
+    width: Any
+    height: Any
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Return (width, height) as the file says, if it does."""
+        for side in (self.width, self.height):
+            if not isinstance(side, int | float) or isinstance(side, bool) or side < 1 or side % 1:
+                return None
+        return int(self.width), int(self.height)
+
+
+@dataclass(kw_only=True, slots=True)
+class _File:
+    """What has been read of a file so far."""
+
+    name: str
+    found: Findings
+    keys: list[str] = field(default_factory=list[str])
+    sections: Counter[str] = field(default_factory=Counter[str])  # lists -> values in them
+    images: dict[Hashable, _Image] = field(default_factory=dict[Hashable, _Image])
+    classes: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])  # id -> name
+    twice: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])  # ids, by section
+    boxes: Columns = field(default_factory=Columns)
+
+    def take(self, piece: Piece) -> None:
+        """Take in one value of the file."""
+        key, value = piece.key, piece.value
+        if key is None:
+            raise JsonError(_no_object(piece, self.name))
+        if piece.place in (None, BEGINS):
+            self.keys.append(key)
+            if piece.place == BEGINS:
+                self.sections[key] = 0
+            return
+        if key not in SECTIONS:
+            return
+        self.sections[key] += 1
+        if key == "annotations":
+            if self.sections[key] == 1 and isinstance(value, dict):
+                _of_instances(value, self.name)
+            self.boxes.take(value, self.name, self.found)
+            return
+        if not isinstance(value, dict) or not is_id(value.get("id")):
+            self.found.add(Finding(check="id.missing", where=f"{self.name}, {key}[{piece.place}]",
+                                   what="no id", got=f"{value!r:.60}",
+                                   do="Give each its own id."))  # fmt: skip
+            return
+        own, known = value["id"], self.images if key == "images" else self.classes
+        if own in known:
+            self.twice.setdefault(key, []).append(own)
+        elif key == "images":
+            size = value.get("width"), value.get("height")
+            self.images[own] = _Image(value.get("file_name"), *size)
+        else:
+            self.classes[own] = value.get("name")
+
+
+def read(reader: "CocoReader", files: Mapping[str, Path], found: Findings) -> Contents:
+    """Return the pictures and classes of an instances file, in the file's order.
+
+    Args:
+        reader: settings.
+        files: `annotations` and `images`.
+        found: takes every finding; all are there before the first picture is asked for.
+    """
+    file = _File(name=files["annotations"].name, found=found)
+    try:
+        for piece in pieces(files["annotations"]):
+            file.take(piece)
+    except JsonError as error:
+        found.add(error.finding)
+        return Contents()
+    if problem := _not_instances(file):
+        found.add(problem)
+        return Contents()
+    _ids(file)
+    for image_id, image in file.images.items():
+        if problem := _name(image.file_name, f"{file.name}, image {image_id}"):
+            found.add(problem)
+    _orphans(file)
+    places = {image_id: i for i, image_id in enumerate(file.images)}
+    order = np.array([places.get(i, -1) for i in file.boxes.pictures], np.int64)
+    sides = np.array([file.images[i].sides or (np.nan,) * 2 if i in places else (np.nan,) * 2
+                      for i in file.boxes.pictures], np.float64).reshape(-1, 2)  # fmt: skip
+    ends, good = corners(file.boxes, sides, reader, name=file.name, found=found)
+    _classes(file, good)
+    ids = {own: f"{reader.level}:{name}" for own, name in file.classes.items()}
+    pictures = _pictures(reader, file, ids, files["images"], _Boxes(ends, good, order))
+    return Contents(pictures=pictures, classes=tuple(dict.fromkeys(ids.values())))
+
+
+def _no_object(piece: Piece, name: str) -> Finding:
+    if piece.place is None:
+        got, do = type(piece.value).__name__, "Give an object with images, annotations and "
+    else:
+        first = frozenset(piece.value) if isinstance(piece.value, dict) else frozenset[str]()
+        got = next((what for keys, what in LOOKS if keys <= first), "a list")
+        do = "Give the file with images, annotations and "
+    return Finding(check="coco.not_coco", where=name, what="expected COCO instances", got=got,
+                   do=f"{do}categories.")  # fmt: skip
+
+
+def _of_instances(first: dict[str, Any], name: str) -> None:
+    """Raise where the first annotation is one of another task."""
+    looks = next((what for known, what in LOOKS if known <= first.keys()), "")
+    if looks and "bbox" not in first:
+        raise JsonError(
+            Finding(
+                check="coco.not_coco",
+                where=name,
+                what="not COCO instances: annotations hold no bbox",
+                got=f"keys {', '.join(map(str, first))}",
+                do=f"It looks like {looks}. Give an instances file.",
+            )
+        )
+
+
+def _not_instances(file: _File) -> Finding | None:
+    """Return why a file is no instances file, if it is none."""
+    check, do = "coco.not_coco", "Give an instances file."
+    if wrong := [s for s in SECTIONS if s not in file.sections]:
+        what = f"not COCO instances: {', '.join(wrong)} must be lists that are there"
+        got = f"keys {', '.join(sorted(file.keys)[:20]) or 'none'}"
+    elif not file.sections["images"]:
+        check, what, got = "set.empty", "no picture in it", "images: []"
+        do = "Give a file with pictures."
+    elif not file.sections["categories"] and file.sections["annotations"]:
+        what, got = "no categories", "categories: [] beside annotations"
+    else:
+        return None
+    return Finding(check=check, where=file.name, what=what, got=got, do=do)
+
+
+def _ids(file: _File) -> None:
+    file.twice["annotations"] = file.boxes.twice()
+    for section in SECTIONS:
+        if twice := list(dict.fromkeys(file.twice.get(section, ()))):
+            file.found.add(
+                Finding(
+                    check="id.duplicate",
+                    where=f"{file.name}, {section}",
+                    what="an id stands twice",
+                    got=f"{len(twice)} such ids: {', '.join(f'{i!s:.40}' for i in twice[:5])}",
+                    do="Give each its own.",
+                    times=len(twice),
+                )
+            )
+
+
+def _name(file_name: Any, where: str) -> Finding | None:
+    if not isinstance(file_name, str) or not file_name:
+        return Finding(check="name.bad", where=where, what="no file_name", got=f"{file_name!r:.60}",
+                       do="Name the picture's file.")  # fmt: skip
+    return place_problem(file_name, where)
+
+
+def _orphans(file: _File) -> None:
+    """Take annotations of unknown pictures and classes out of use, and say which they are."""
+    for thing, column, interned, known in (
+        ("picture", file.boxes.picture, file.boxes.pictures, file.images),
+        ("class", file.boxes.category, file.boxes.categories, file.classes),
+    ):
+        lost = {place: own for own, place in interned.items() if own not in known}
+        if not lost:
+            continue
+        for row, place in enumerate(column):
+            if place in lost:
+                where = file.boxes.where(row, file.name)
+                file.found.add(orphan(lost[place], thing, where))
+                column[row] = -1
+
+
+def _classes(file: _File, good: np.ndarray) -> None:
+    """Say which classes have no name, one that another has, or no box."""
+    used = set(np.unique(np.asarray(file.boxes.category)[good]).tolist())
+    boxed = {own for own, place in file.boxes.categories.items() if place in used}
+    first: dict[str, Any] = {}
+    for own, title in file.classes.items():
+        where = f"{file.name}, category {own}"
+        if not isinstance(title, str) or not title.strip():
+            file.found.add(Finding(check="name.bad", where=where, what="no name",
+                                   got=f"{title!r:.40}", do="Name the class."))  # fmt: skip
+            continue
+        if problem := text_problem(title, where):
+            file.found.add(problem)
+        elif (other := first.setdefault(title, own)) != own:
+            file.found.add(
+                Finding(
+                    check="class.duplicate_name",
+                    severity="E" if {own, other} & boxed else "W",
+                    where=where,
+                    what=f"category {other} has this name too",
+                    got=repr(title),
+                    do="Rename one, or join them.",
+                )
+            )
+        elif own not in boxed:
+            file.found.add(Finding(check="label.empty_class", where=where, what="no box of it",
+                                   got=repr(title), do="Its metrics are -; add boxes, or leave "
+                                   "it so."))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """What annotations refer to."""
-
-    reader: "CocoReader"
-    name: str
-    images: dict[Any, dict[str, Any]]
-    classes: dict[Any, str]
-
-
-def read(reader: "CocoReader", files: Mapping[str, Path]) -> Iterator[Labelled]:
-    """Return the pictures of an instances file, in the file's order.
-
-    Raises:
-        DataError: with every problem of the file, before the first picture.
-    """
-    found = read_json(files["annotations"])
-    name = files["annotations"].name
-    _sections(found, name)
-    problems = _ids(found, name) + _classes(found["categories"], name)
-    images = {image["id"]: image for image in found["images"] if _has(image, "id")}
-    classes = {c["id"]: str(c.get("name")) for c in found["categories"] if _has(c, "id")}
-    file = _File(reader, name, images, classes)
-    problems += _names(images, name)
-    boxes: dict[Any, list[_Box]] = defaultdict(list)
-    wrong: list[str] = []
-    for place, annotation in enumerate(found["annotations"]):
-        box = _box(file, annotation, place)
-        if isinstance(box, str):
-            wrong.append(box)
-        else:
-            boxes[annotation["image_id"]].append(box)
-    problems += few(wrong, of=name) + few(_outside(file, boxes), of=name)
-    if problems:
-        raise DataError(problems)
-    return _pictures(reader, images, boxes, files["images"])
-
-
-def _sections(found: Any, name: str) -> None:
-    if isinstance(found, list):
-        first = frozenset(found[0]) if found and isinstance(found[0], dict) else frozenset()
-        looks = next((what for keys, what in LOOKS if keys <= first), "a list")
-        raise DataError(
-            [f"{name}: expected COCO instances; got {looks}. Give the file with images, "
-             "annotations and categories."]
-        )  # fmt: skip
-    if not isinstance(found, dict):
-        raise DataError([f"{name}: expected COCO instances; got {type(found).__name__}. "
-                         "Give an object with images, annotations and categories."])  # fmt: skip
-    wrong = [s for s in SECTIONS if not isinstance(found.get(s), list)]
-    if wrong:
-        raise DataError(
-            [f"{name}: not COCO instances: {', '.join(wrong)} must be lists that are there; got "
-             f"keys {', '.join(sorted(map(str, found)))}.{_looks(found)} Give an instances file."]
-        )  # fmt: skip
-    looks = _looks(found)
-    if looks and "bbox" not in found["annotations"][0]:
-        raise DataError([f"{name}: not COCO instances: annotations hold no bbox; got keys "
-                         f"{', '.join(map(str, found['annotations'][0]))}.{looks} Give an "
-                         "instances file."])  # fmt: skip
-    if not found["images"]:
-        raise DataError([f"{name}: no picture in it; got images: []. Give a file with pictures."])
-    if not found["categories"] and found["annotations"]:
-        raise DataError([f"{name}: no categories; got categories: [] beside annotations."
-                         f"{_looks(found)} Give an instances file."])  # fmt: skip
-
-
-def _looks(found: dict[str, Any]) -> str:
-    listed = found.get("annotations")
-    first = listed[0] if isinstance(listed, list) and listed else None
-    keys = frozenset(first) if isinstance(first, dict) else frozenset[str]()
-    return next((f" It looks like {what}." for known, what in LOOKS if known <= keys), "")
-
-
-def _has(thing: Any, key: str) -> bool:
-    return isinstance(thing, dict) and key in thing and _is_id(thing[key])
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _ids(found: dict[str, Any], name: str) -> list[str]:
-    problems: list[str] = []
-    for section in SECTIONS:
-        for i, thing in enumerate(found[section]):
-            if not _has(thing, "id") and section != "annotations":
-                problems.append(
-                    f"{name}, {section}[{i}]: no id; got {thing!r:.60}. Give each its own id."
-                )
-        ids = Counter(t["id"] for t in found[section] if _has(t, "id"))
-        twice = [i for i, times in ids.items() if times > 1]
-        if twice:
-            problems.append(
-                f"{name}, {section}: an id stands twice; got {len(twice)} such ids: "
-                f"{', '.join(map(str, twice[:5]))}. Give each its own."
-            )
-    return few(problems, of=name)
-
-
-def _classes(categories: list[Any], name: str) -> list[str]:
-    problems: list[str] = []
-    ids: dict[str, Any] = {}
-    for category in categories:
-        if not _has(category, "id"):
-            continue
-        own, title = category["id"], category.get("name")
-        where = f"{name}, category {own}"
-        if not isinstance(title, str) or not title.strip():
-            problems.append(f"{where}: no name; got {title!r:.40}. Name the class.")
-        elif problem := text_problem(title, where):
-            problems.append(problem)
-        elif title in ids and ids[title] != own:
-            problems.append(
-                f"{where}: category {ids[title]} has this name too; got {title!r}. Rename one, "
-                "or join them."
-            )
-        else:
-            ids[title] = own
-    return few(problems, of=name)
-
-
-def _box(file: _File, annotation: Any, place: int) -> _Box | str:
-    """Return one box, or what is wrong with it."""
-    if not isinstance(annotation, dict):
-        return f"{file.name}, annotations[{place}]: expected an object; got " \
-               f"{annotation!r:.40}. Remove it."  # fmt: skip
-    where = f"{file.name}, annotation {annotation.get('id', f'[{place}]')}"
-    image, category = annotation.get("image_id"), annotation.get("category_id")
-    if not _is_id(image) or image not in file.images:
-        return f"{where}: its picture is not in images; got image_id {image!r:.40}. Remove it, " \
-               "or add the picture."  # fmt: skip
-    if not _is_id(category) or category not in file.classes:
-        return f"{where}: its class is not in categories; got category_id {category!r:.40}. " \
-               "Remove it, or add the class."  # fmt: skip
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)):
-        return f"{where}: bbox is not four finite numbers; got {box!r:.60}. Mend or remove it."
-    x, y, w, h = (float(v) for v in box)
-    if file.reader.box_format == "xyxy":
-        w, h = w - x, h - y
-    if w < 0 or h < 0:
-        mend = "set box_format: xyxy if the numbers are corners"
-        if file.reader.box_format == "xyxy":
-            mend = "set box_format: xywh if the last two are width and height"
-        return f"{where}: a side is negative; got {box}. Mend it, or {mend}."
-    flags = CROWD if annotation.get("iscrowd") else 0
-    class_id = f"{file.reader.level}:{file.classes[category]}"
-    return _Box((x, y, x + w, y + h), class_id, flags, where)
-
-
-def _is_pixels(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and -FARTHEST <= value <= FARTHEST  # false for NaN
-
-
-def _sides(image: dict[str, Any]) -> tuple[int, int] | None:
-    """Return (width, height) as the file says, if it does."""
-    width, height = image.get("width"), image.get("height")
-    for side in (width, height):
-        if not isinstance(side, int | float) or isinstance(side, bool) or side < 1 or side % 1:
-            return None
-    return int(width), int(height)  # pyright: ignore[reportArgumentType]
-
-
-def _outside(file: _File, boxes: dict[Any, list[_Box]]) -> list[str]:
-    """List boxes that do not meet their picture, or the one setting that explains them."""
-    problems: list[str] = []
-    out_as, total, thin = Counter[str](), 0, 0
-    for image_id, own in boxes.items():
-        sides = _sides(file.images[image_id])
-        if sides is None:
-            continue
-        for box in own:
-            x1, y1, x2, y2 = box.corners
-            total += 1
-            thin += x2 - x1 < 1 and y2 - y1 < 1
-            out_as["xywh"] += x2 > sides[0] + 1 or y2 > sides[1] + 1
-            out_as["xyxy"] += x2 - x1 > sides[0] + 1 or y2 - y1 > sides[1] + 1 or x2 < 2 * x1 \
-                or y2 < 2 * y1  # fmt: skip
-            if problem := outside_problem(box.corners, sides, box.where):
-                problems.append(problem)
-    if total > FEW and thin == total:
-        return [
-            f"{file.name}: all {total} boxes are smaller than a pixel; got numbers that look like "
-            "shares of a picture's side. Write them in pixels."
-        ]
-    if (
-        file.reader.box_format == "xywh"
-        and out_as["xywh"] > max(0.2 * total, FEW)
-        and not out_as["xyxy"]
-    ):
-        return [
-            f"{file.name}: {out_as['xywh']} of {total} boxes leave their picture; got numbers "
-            "that fit as corners. Set box_format: xyxy."
-        ]
-    return problems
-
-
-def _names(images: dict[Any, Any], name: str) -> list[str]:
-    problems: list[str] = []
-    for image_id, image in images.items():
-        where = f"{name}, image {image_id}"
-        file_name = image.get("file_name")
-        if not isinstance(file_name, str) or not file_name:
-            problems.append(f"{where}: no file_name; got {file_name!r}. Name the picture's file.")
-        elif problem := place_problem(file_name, where):
-            problems.append(problem)
-    return few(problems, of=name)
+class _Boxes:
+    corners: np.ndarray  # float32 [B, 4]
+    good: np.ndarray  # bool [B]
+    order: np.ndarray  # int64: place of each interned picture in the file's images, or -1
 
 
 def _pictures(
-    reader: "CocoReader",
-    images: dict[Any, Any],
-    boxes: dict[Any, list[_Box]],
-    folder: Path,
+    reader: "CocoReader", file: _File, ids: Mapping[Any, str], folder: Path, boxes: _Boxes
 ) -> Iterator[Labelled]:
+    rows = np.flatnonzero(boxes.good)
+    picture = boxes.order[np.asarray(file.boxes.picture)[rows]] if len(rows) else rows
+    sort = np.argsort(picture, kind="stable")
+    rows, ends = rows[sort], np.searchsorted(picture[sort], np.arange(len(file.images) + 1))
+    class_ids = [ids.get(own, "") for own in file.boxes.categories]
+    crowd = np.asarray(file.boxes.crowd).astype(np.uint8)
     bare = Supervision.BOXED if reader.unannotated == "no_box" else Supervision.UNLABELLED
-    for image_id, image in images.items():
-        own = boxes.get(image_id, [])
-        width, height = _sides(image) or (None, None)
+    for i, (image_id, image) in enumerate(file.images.items()):
+        if _name(image.file_name, ""):
+            continue
+        own = rows[ends[i] : ends[i + 1]]
+        width, height = image.sides or (None, None)
         yield Labelled(
-            source_name=image["file_name"],
+            source_name=image.file_name,
             source_id=str(image_id),
-            path=folder / image["file_name"],
-            supervision=Supervision.BOXED if own else bare,
+            path=folder / image.file_name,
+            supervision=Supervision.BOXED if len(own) else bare,
             width=width,
             height=height,
-            boxes=np.array([b.corners for b in own], np.float32).reshape(-1, 4),
-            classes=tuple(b.class_id for b in own),
-            flags=np.array([b.flags for b in own], np.uint8),
+            boxes=boxes.corners[own],
+            classes=tuple(class_ids[file.boxes.category[row]] for row in own.tolist()),
+            flags=crowd[own] * np.uint8(CROWD),
         )

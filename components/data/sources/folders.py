@@ -1,76 +1,113 @@
 """One folder a class -> image labels. A folder's name is the class's name."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.data.labelled import Labelled, Supervision
-from components.data.sources.label_problems import DataError, few, text_problem
+from components.data.check_table import Finding, Findings
+from components.data.labelled import Contents, Labelled, Supervision
+from components.data.sources.label_problems import text_problem
 
 if TYPE_CHECKING:
     from components.data.readers import FoldersReader
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FOREIGN = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".pdf")
+OF_MANAGERS = ("thumbs.db", "desktop.ini", "__macosx")  # what file managers leave behind
 
 
-def read(reader: "FoldersReader", files: Mapping[str, Path]) -> Iterator[Labelled]:
+def read(reader: "FoldersReader", files: Mapping[str, Path], found: Findings) -> Contents:
     """Return the pictures of all class folders, in natural order.
 
-    Raises:
-        DataError: there is no class folder, or one without a picture, before the first picture.
+    Args:
+        reader: settings.
+        files: `images`.
+        found: takes every finding; all are there before the first picture is asked for.
     """
     root = files["images"]
     try:
-        classes = natural(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        listed = {place: pictures_in(place) for place in classes}
+        inside = sorted(root.iterdir())
+        classes = natural(p for p in inside if p.is_dir() and not is_litter(p.name))
+        listed = {place: _looked(place, root, found) for place in classes}
     except OSError as error:
-        raise DataError(
-            [f"{root.name}: a folder cannot be listed; got {error}. Change its rights."]
-        ) from None
+        found.add(_of(root, "file.unreadable", "a folder cannot be listed", str(error),
+                      "Change its rights."))  # fmt: skip
+        return Contents()
+    _ignored([p for p in inside if is_litter(p.name)], root, found)
+    for path in inside:
+        if not is_litter(path.name) and not path.is_dir() and is_picture(path):
+            found.add(_of(root, "image.unlisted", "a picture outside the class folders",
+                          repr(path.name), "Put it into the folder of its class."))  # fmt: skip
     if not classes:
-        raise DataError(
-            [f"{root.name}: expected one folder a class; got no folder in it. "
-             "Put each class's pictures in a folder of its name."]
-        )  # fmt: skip
-    empty = [place.name for place, pictures in listed.items() if not pictures]
-    if empty:
-        raise DataError(
-            [f"{root.name}: a class folder without a picture ({', '.join(PICTURES)}); got "
-             f"{len(empty)} such: {', '.join(map(repr, empty[:5]))}. Fill or remove them."]
-        )  # fmt: skip
-    names = [str(p.relative_to(root)) for found in listed.values() for p in found]
-    problems = [problem for name in names if (problem := text_problem(name, root.name))]
-    if problems:
-        raise DataError(few(problems, of=root.name))
-    return _labelled(reader, listed, root)
+        found.add(_of(root, "set.empty", "expected one folder a class", "no folder in it",
+                      "Put each class's pictures in a folder of its name."))  # fmt: skip
+    elif not any(listed.values()):
+        got = f"{len(classes)} empty class folders"
+        found.add(_of(root, "set.empty", "no picture is left", got, "Fill the class folders."))
+    for place, pictures in listed.items():
+        if not pictures:
+            what = f"a class folder without a picture ({', '.join(PICTURES)})"
+            found.add(_of(root, "label.empty_class", what, repr(place.name), "Fill or remove it."))
+        for name in (str(p.relative_to(root)) for p in (pictures or [place])):
+            if problem := text_problem(name, root.name):
+                found.add(problem)
+    ids = tuple(f"{reader.level}:{place.name}" for place in classes)
+    return Contents(pictures=_labelled(reader, listed, root), classes=ids)
 
 
-def natural(paths: "Iterator[Path] | list[Path]") -> list[Path]:
+def natural(paths: Iterable[Path]) -> list[Path]:
     """Sort paths so that 2 comes before 10."""
     return sorted(paths, key=lambda p: ([_part(t) for t in re.split(r"(\d+)", p.name)], p.name))
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder by suffix, in natural order.
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder is hidden, or one that a file manager left behind."""
+    return name.startswith(".") or name.lower() in OF_MANAGERS
 
-    Hidden files are left out; links are followed. A link that leads nowhere and a picture of a
-    format that we do not read are listed, so that their loss is counted.
-    """
-    return natural(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in PICTURES + FOREIGN
-        and not p.name.startswith(".")
-        and (p.is_file() or p.is_symlink())
-    )
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path is named like a picture, of a format that we read or another."""
+    return path.suffix.lower() in PICTURES + FOREIGN
 
 
 def _part(text: str) -> tuple[int, int, str]:
     return (0, int(text), "") if text.isdecimal() else (1, 0, text)
+
+
+def _looked(folder: Path, root: Path, found: Findings) -> list[Path]:
+    """List the pictures of a folder by suffix, in natural order; say what else lies there.
+
+    Links are followed. A link that leads nowhere and a picture of a format that we do not read
+    are listed, so that their loss is counted.
+    """
+    pictures: list[Path] = []
+    litter: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if is_litter(path.name):
+            litter.append(path)
+        elif is_picture(path) and (path.is_file() or path.is_symlink()):
+            pictures.append(path)
+        else:
+            what = "a folder in a class folder" if path.is_dir() else "no picture by its suffix"
+            found.add(_of(root, "image.unlisted", f"{what}, not read",
+                          repr(os.path.relpath(path, root)), "Move or remove it."))  # fmt: skip
+    _ignored(litter, folder, found)
+    return natural(pictures)
+
+
+def _ignored(litter: list[Path], folder: Path, found: Findings) -> None:
+    if litter:
+        names = ", ".join(repr(p.name) for p in litter[:3])
+        found.add(_of(folder, "file.ignored", "hidden files and those of a file manager", names,
+                      "They are not read.", times=len(litter)))  # fmt: skip
+
+
+def _of(folder: Path, check: str, what: str, got: str, do: str, *, times: int = 1) -> Finding:
+    return Finding(check=check, where=folder.name, what=what, got=got, do=do, times=times)
 
 
 def _labelled(

@@ -3,86 +3,184 @@
 Every cell is text: "NA" and "null" are class names. `-name` says that a class is absent.
 """
 
+import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.data.labelled import Labelled, Supervision
-from components.data.sources.label_problems import DataError, few, place_problem
+from components.data.check_table import Finding, Findings
+from components.data.labelled import Contents, Labelled, Supervision
+from components.data.sources.label_problems import place_problem
 
 if TYPE_CHECKING:
     from components.data.readers import CsvReader
 
+MOST_LINE = 8 * 2**20  # bytes
 
-def read(reader: "CsvReader", files: Mapping[str, Path]) -> Iterator[Labelled]:
+
+class _TableError(ValueError):
+    """A table that cannot be read on; holds the finding."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(str(finding))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One kept row: its line, its picture, and the classes it names."""
+
+    line: int
+    image: str
+    present: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Table:
+    """What has been read of a table so far."""
+
+    reader: "CsvReader"
+    name: str
+    found: Findings
+    kept: list[_Cell] = field(default_factory=list[_Cell])
+    classes: dict[str, str] = field(default_factory=dict[str, str])  # ids, each held once
+    lines: dict[str, int] = field(default_factory=dict[str, int])  # picture -> line
+    rows: Counter[str] = field(default_factory=Counter[str])  # split -> rows, or "" -> all
+    taken: Counter[str] = field(default_factory=Counter[str])  # filter -> rows it took
+
+    def say(self, check: str, where: str, what: str, got: str, do: str) -> None:
+        """Add a finding."""
+        self.found.add(Finding(check=check, where=where, what=what, got=got, do=do))
+
+    def take(self, line: int, cells: list[str], at: Mapping[str, int]) -> None:
+        """Take in one row, or say what is wrong with it."""
+        where, columns = f"{self.name}, line {line}", self.reader.columns
+        if len(cells) != len(at):
+            what = f"the header has {len(at)} columns"
+            self.say("csv.syntax", where, what, str(len(cells)), "Mend the row.")
+            return
+        self.rows[cells[at[columns.split]] if columns.split else ""] += 1
+        for column, values in self.reader.where.items():
+            if cells[at[column]] not in values:
+                self.taken[column] += 1
+                return
+        image = cells[at[columns.image]]
+        if not image:
+            self.say("name.bad", where, "no picture is named", "an empty cell",
+                     "Name it or remove the row.")  # fmt: skip
+        elif problem := place_problem(image, where):
+            self.found.add(problem)
+        elif (first := self.lines.setdefault(image, line)) != line:
+            what = f"the picture stands on line {first} too"
+            self.say("id.duplicate", where, what, repr(image), "Join the rows.")
+        else:
+            self.kept.append(self._cell(line, image, cells[at[columns.labels]], where))
+
+    def _cell(self, line: int, image: str, cell: str, where: str) -> _Cell:
+        names = [n.strip() for n in cell.split(self.reader.separator)] if cell.strip() else []
+        if "-" in names:
+            self.say("name.bad", where, "a minus without a class", f"{cell!r:.60}",
+                     "Write -name, or remove it.")  # fmt: skip
+        level = self.reader.level
+        present = dict.fromkeys(f"{level}:{n}" for n in names if n and not n.startswith("-"))
+        absent = dict.fromkeys(f"{level}:{n[1:]}" for n in names if n.startswith("-") and n != "-")
+        for both in present.keys() & absent.keys():
+            self.say("label.conflict", where, "a class is present and absent", repr(both),
+                     "It is taken as unknown; keep one of them.")  # fmt: skip
+        known = self.classes
+        return _Cell(
+            line,
+            image,
+            tuple(known.setdefault(c, c) for c in present if c not in absent),
+            tuple(known.setdefault(c, c) for c in absent if c not in present),
+        )
+
+
+def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Contents:
     """Return the pictures that `where` keeps, in the table's order.
 
-    Raises:
-        DataError: with every problem of the table, before the first picture.
+    Args:
+        reader: settings.
+        files: `table` and `images`.
+        found: takes every finding; all are there before the first picture is asked for.
     """
-    table, name = files["table"], files["table"].name
-    rows = _rows(table, name)
-    header = rows[0][1] if rows else []
-    _columns(reader, header, name)
-    at = {column: i for i, column in enumerate(header)}
-    problems: list[str] = []
-    kept: list[Labelled] = []
-    seen: dict[str, int] = {}
-    for line, cells in rows[1:]:
-        where = f"{name}, line {line}"
-        if len(cells) != len(header):
-            problems.append(
-                f"{where}: the header has {len(header)} columns; got {len(cells)}. Mend the row."
-            )
-            continue
-        if any(cells[at[column]] not in values for column, values in reader.where.items()):
-            continue
-        image = cells[at[reader.columns.image]]
-        problem = place_problem(image, where) if image else f"{where}: no picture is named; got " \
-            "an empty cell. Name it or remove the row."  # fmt: skip
-        if image in seen:
-            problem = f"{where}: the picture stands on line {seen[image]} too; got {image!r}. " \
-                "Join the rows."  # fmt: skip
-        if problem:
-            problems.append(problem)
-            continue
-        seen[image] = line
-        labelled, problem = _labelled(reader, cells[at[reader.columns.labels]], image, files, where)
-        if problem:
-            problems.append(problem)
-        else:
-            kept.append(labelled)
-    if not problems and not kept:
-        problems.append(
-            f"{name}: no row is left of {len(rows) - 1}; got where {dict(reader.where)}. "
-            "Loosen it, or look at the column's values."
-        )
-    if problems:
-        raise DataError(few(problems, of=name))
-    return iter(kept)
-
-
-def _rows(table: Path, name: str) -> list[tuple[int, list[str]]]:
-    """Return (line, cells) of each row that is not empty."""
+    table = _Table(reader=reader, name=files["table"].name, found=found)
+    rows = 0
     try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError([f"{name}: not UTF-8; got byte {error.start}. Save it as UTF-8."]) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        return [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise DataError(
-            [f"{name}, line {reader.line_num}: not CSV; got {error}. Close its quotes, and quote "
-             "cells that hold commas."]
-        ) from None  # fmt: skip
+        lines = _rows(files["table"], table.name)
+        _, header = next(lines, (0, list[str]()))
+        if problem := _columns(reader, header, table.name):
+            found.add(problem)
+            return Contents()
+        at = {column: i for i, column in enumerate(header)}
+        for rows, (line, cells) in enumerate(lines, 1):  # noqa: B007  rows is read below
+            table.take(line, cells, at)
+    except _TableError as error:
+        found.add(error.finding)
+        return Contents()
+    if not table.kept and not found.errors():
+        taken = ", ".join(f"{column} took {count}" for column, count in table.taken.items())
+        got = f"where {dict(reader.where)}{': ' if taken else ''}{taken}"
+        found.add(Finding(check="set.empty", where=table.name, what=f"no row is left of {rows}",
+                          got=got, do="Loosen it, or look at the column's values."))  # fmt: skip
+    used = {class_id for cell in table.kept for class_id in cell.present}
+    for class_id in sorted(table.classes.keys() - used):
+        table.say("label.empty_class", table.name, "a class that no picture shows", repr(class_id),
+                  "Its metrics are -; add labels, or leave it so.")  # fmt: skip
+    return Contents(
+        pictures=_pictures(table.kept, files["images"]),
+        classes=tuple(table.classes),
+        rows=table.rows,
+    )
 
 
-def _columns(reader: "CsvReader", header: list[str], name: str) -> None:
+def _rows(table: Path, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells) of each row that is not empty.
+
+    Raises:
+        _TableError: not UTF-8, not CSV, a line or cell that is too long.
+    """
+    with table.open("rb") as file:
+        reader = csv.reader(_lines(file, name), strict=True)
+        try:
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            where, do = f"{name}, line {reader.line_num}", "Close its quotes, and quote cells that"
+            raise _broken(where, "not CSV", str(error), f"{do} hold commas.") from None
+
+
+def _lines(file: io.BufferedReader, name: str) -> Iterator[str]:
+    """Yield lines as text, each with its end; memory is bounded by the longest that is read."""
+    past = 0
+    while data := file.readline(MOST_LINE + 1):
+        skip = len(codecs.BOM_UTF8) if not past and data.startswith(codecs.BOM_UTF8) else 0
+        if len(data) > MOST_LINE:
+            raise _broken(name, "a line is too long", f"more than {MOST_LINE} bytes from byte "
+                          f"{past} on", "Split it.")  # fmt: skip
+        try:
+            text = data[skip:].decode()
+        except UnicodeDecodeError as error:
+            byte = past + skip + error.start
+            raise _broken(name, "not UTF-8", f"byte {byte}", "Save it as UTF-8.") from None
+        past += len(data)
+        yield from io.StringIO(text, newline="")  # a table of an old Mac ends its lines with \r
+
+
+def _broken(where: str, what: str, got: str, do: str) -> _TableError:
+    return _TableError(Finding(check="csv.syntax", where=where, what=what, got=got, do=do))
+
+
+def _columns(reader: "CsvReader", header: list[str], name: str) -> Finding | None:
+    """Return what is wrong with the header."""
     wanted = [reader.columns.image, reader.columns.labels, *reader.where]
     if reader.columns.split is not None:
         wanted.append(reader.columns.split)
@@ -91,34 +189,25 @@ def _columns(reader: "CsvReader", header: list[str], name: str) -> None:
         hint = "The first line names the columns; say under columns which of them are meant."
         if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
             hint = "Separate cells by commas."
-        raise DataError(
-            [f"{name}: no column {', '.join(map(repr, missing))}; got "
-             f"{', '.join(map(repr, header[:8])) or 'no header'}. {hint}"]
-        )  # fmt: skip
-    twice = sorted({c for c in header if header.count(c) > 1})
-    if twice:
-        raise DataError([f"{name}: a column stands twice; got {twice}. Rename one."])
+        got = ", ".join(map(repr, header[:8])) or "no header"
+        what = f"no column {', '.join(map(repr, missing))}"
+        return Finding(check="csv.columns", where=name, what=what, got=got, do=hint)
+    if twice := sorted({c for c in header if header.count(c) > 1}):
+        return Finding(check="csv.columns", where=name, what="a column stands twice",
+                       got=str(twice), do="Rename one.")  # fmt: skip
+    return None
 
 
-def _labelled(
-    reader: "CsvReader", cell: str, image: str, files: Mapping[str, Path], where: str
-) -> tuple[Labelled, str | None]:
-    names = [n.strip() for n in cell.split(reader.separator)] if cell.strip() else []
-    present = tuple(f"{reader.level}:{n}" for n in names if n and not n.startswith("-"))
-    absent = tuple(f"{reader.level}:{n[1:]}" for n in names if n.startswith("-") and n != "-")
-    both = set(present) & set(absent)
-    problem = None
-    if "-" in names:
-        problem = f"{where}: a minus without a class; got {cell!r:.60}. Write -name, or remove it."
-    if both:
-        problem = f"{where}: a class is present and absent; got {min(both)!r}. Keep one."
-    return Labelled(
-        source_name=image,
-        source_id=image,
-        path=files["images"] / image,
-        supervision=Supervision.LABELLED if present or absent else Supervision.UNLABELLED,
-        boxes=np.zeros((0, 4), np.float32),
-        flags=np.zeros(0, np.uint8),
-        present=tuple(dict.fromkeys(present)),
-        absent=tuple(dict.fromkeys(absent)),
-    ), problem
+def _pictures(kept: list[_Cell], folder: Path) -> Iterator[Labelled]:
+    for cell in kept:
+        known = bool(cell.present or cell.absent)
+        yield Labelled(
+            source_name=cell.image,
+            source_id=cell.image,
+            path=folder / cell.image,
+            supervision=Supervision.LABELLED if known else Supervision.UNLABELLED,
+            boxes=np.zeros((0, 4), np.float32),
+            flags=np.zeros(0, np.uint8),
+            present=cell.present,
+            absent=cell.absent,
+        )

@@ -125,13 +125,12 @@ def test_B68_B70_B71_what_is_odd_is_taken_and_counted(tmp_path: Path) -> None:
 
 
 def test_pictures_of_formats_we_do_not_read_are_listed_and_not_lost(tmp_path: Path) -> None:
-    from components.data.readers import FoldersReader
-    from components.data.sources.folders import read
+    from components.data.readers import FoldersReader, pictures_of
 
     jpeg(tmp_path / "photos" / "fish" / "a.jpg")
     Image.new("RGB", (9, 9)).save(tmp_path / "photos" / "fish" / "b.GIF")
     (tmp_path / "photos" / "fish" / "notes.txt").write_text("x")
-    samples = list(read(FoldersReader(level="fine"), {"images": tmp_path / "photos"}))
+    samples = list(pictures_of(FoldersReader(level="fine"), {"images": tmp_path / "photos"}))
     found = _looked(tmp_path, samples)
     assert [line["source_name"] for line in found.left] == ["fish/b.GIF"]
     assert "not one of JPEG, PNG, WEBP, BMP" in found.left[0]["text"]

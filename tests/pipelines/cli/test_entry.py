@@ -13,7 +13,9 @@ import pytest
 from tests.pipelines.cli.small import Ended, Found, call, page, work
 
 ROOT = Path(__file__).parents[3]
-HELPS = ("", "run", "check", "show", "settings", "predict", "data", "data show")
+HELPS = (
+    "", "run", "check", "show", "settings", "predict", "data", "data check", "data show"
+)  # fmt: skip
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pyarrow", "numpy", "pydantic", "matplotlib")
 ASK = """
 import resource, sys
@@ -58,6 +60,7 @@ def test_the_example_of_a_help_works(
         "plan": lambda loaded, **how: "",
         "predict": lambda model, **how: Found(pictures=1),
         "sheet_of_config": lambda loaded, **how: 1,
+        "sources_of_config": lambda config, settings: [],
     }
     with work(**rows):
         result = call(*shlex.split(example[1]))

@@ -11,7 +11,7 @@ from cluster.workers import run_group
 from components.data.drawn.files import draw
 from components.data.drawn.world import PARTS, World
 from components.data.pack_shards import pack
-from components.data.readers import READERS, SOURCES
+from components.data.readers import READERS, pictures_of
 from components.data.views import PhotoView, SceneView
 from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import build
@@ -37,7 +37,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         files = {role: root / place for role, place in PARTS[part].files.items()}
         reader = READERS[PARTS[part].kind](level="fine")
         pack(
-            SOURCES[PARTS[part].kind](reader, files), out=places[name], vocabulary=None,
+            pictures_of(reader, files), out=places[name], vocabulary=None,
             name=name, seed=0, shuffle=True, say=lambda _: None,
         )  # fmt: skip
     return places

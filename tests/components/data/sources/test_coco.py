@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.data.labelled import CROWD, Labelled, Supervision
-from components.data.readers import SOURCES, CocoReader
+from components.data.readers import CocoReader, pictures_of
 from components.data.sources.label_problems import DataError
 
 BOX = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 4.5]}
@@ -20,7 +20,7 @@ def read(tmp_path: Path, content: Any, **settings: Any) -> list[Labelled]:
     place = tmp_path / "boxes.json"
     place.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
     files = {"annotations": place, "images": tmp_path}
-    return list(SOURCES["coco"](CocoReader(level="coarse", **settings), files))
+    return list(pictures_of(CocoReader(level="coarse", **settings), files))
 
 
 def test_corners_classes_and_ids(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def _box(*numbers: Any, **more: Any) -> dict[str, Any]:
 
 IMAGE, CLASS = GOOD["images"][0], GOOD["categories"][0]
 BAD: dict[str, tuple[Any, str]] = {
-    "cut": (json.dumps(GOOD)[:60], r"not JSON: .*; got line 1, column \d+, character \d+ of 60"),
+    "cut": (json.dumps(GOOD)[:60], r"not JSON: .*; got line 1, column \d+, byte \d+ of 60"),
     "nan": (json.dumps(_box(float("nan"), 0, 1, 1)), "JSON knows; got NaN"),
     "key twice": ('{"images": [], "images": []}', "stands twice in one object; got 'images'"),
     "deep": ("[" * 100_000, "nested too deep"),
@@ -80,7 +80,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "results": ([{"image_id": 1, "category_id": 1, "score": 0.5}], "got detection results"),
     "captions": (
         {"images": [], "annotations": [{"image_id": 1, "caption": "x"}]},
-        "categories must be lists .* It looks like captions",
+        "annotations hold no bbox; .* It looks like captions",
     ),
     "odd annotations": ({"annotations": [3]}, "images, categories must be lists"),
     "section of a type": (GOOD | {"images": {}}, "images must be lists that are there"),

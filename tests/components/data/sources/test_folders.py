@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 
 from components.data.labelled import Labelled
-from components.data.readers import SOURCES, FoldersReader
+from components.data.readers import FoldersReader, pictures_of
 from components.data.sources.label_problems import DataError
 from tests.components.data.small_sets import jpeg
 
 
 def read(root: Path) -> list[Labelled]:
-    return list(SOURCES["folders"](FoldersReader(level="fine"), {"images": root}))
+    return list(pictures_of(FoldersReader(level="fine"), {"images": root}))
 
 
 def test_a_folder_is_a_class_in_natural_order(tmp_path: Path) -> None:
@@ -42,12 +42,12 @@ def test_pictures_without_class_folders(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_empty_class_folders_are_named(tmp_path: Path) -> None:
-    jpeg(tmp_path / "fish" / "a.jpg")
+def test_empty_class_folders_are_listed_unless_all_are(tmp_path: Path) -> None:
     (tmp_path / "bird").mkdir()
-    (tmp_path / "bird" / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"a class folder without a picture .* got 1 such: 'bird'"):
+    with pytest.raises(DataError, match="no picture is left; got 1 empty class folders"):
         read(tmp_path)
+    jpeg(tmp_path / "fish" / "a.jpg")
+    assert [x.source_name for x in read(tmp_path)] == ["fish/a.jpg"]
 
 
 def test_names_that_are_not_unicode(tmp_path: Path) -> None:

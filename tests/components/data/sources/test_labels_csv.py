@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from components.data.labelled import Labelled, Supervision
-from components.data.readers import SOURCES, Columns, CsvReader
+from components.data.readers import Columns, CsvReader, pictures_of
 from components.data.sources.label_problems import DataError
 
 
@@ -12,7 +12,7 @@ def read(tmp_path: Path, content: str | bytes, **settings: Any) -> list[Labelled
     place = tmp_path / "labels.csv"
     place.write_bytes(content if isinstance(content, bytes) else content.encode())
     files = {"table": place, "images": tmp_path}
-    return list(SOURCES["csv"](CsvReader(level="fine", **settings), files))
+    return list(pictures_of(CsvReader(level="fine", **settings), files))
 
 
 def test_present_absent_and_names_that_look_like_nothing(tmp_path: Path) -> None:
@@ -31,6 +31,18 @@ def test_columns_separator_and_rows_kept(tmp_path: Path) -> None:
     assert (a.source_name, a.present) == ("1.jpg", ("fine:a", "fine:b, c"))
 
 
+def test_a_class_present_and_absent_is_unknown(tmp_path: Path) -> None:
+    a, b = read(tmp_path, "image,labels\na.jpg,x|-x|y\nb.jpg,x|-x\n")
+    assert (a.present, a.absent, b.present, b.absent) == (("fine:y",), (), (), ())
+    assert (a.supervision, b.supervision) == (Supervision.LABELLED, Supervision.UNLABELLED)
+
+
+def test_line_ends_of_every_system(tmp_path: Path) -> None:
+    for end in ("\n", "\r\n", "\r"):
+        rows = read(tmp_path, end.join(["image,labels", 'a.jpg,"x|y"', "b.jpg,z", ""]))
+        assert [x.present for x in rows] == [("fine:x", "fine:y"), ("fine:z",)]
+
+
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("\n", "no column 'image', 'labels'; got no header"),
     "no header": (
@@ -43,7 +55,6 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no name": ("image,labels\n,x\n", "line 2: no picture is named"),
     "row twice": ("image,labels\na,x\na,y\n", "line 3: the picture stands on line 2 too; got 'a'"),
     "above": ("image,labels\n../a,x\n", "line 2: a picture must lie under its folder"),
-    "both": ("image,labels\na,x|-x\n", "line 2: a class is present and absent; got 'fine:x'"),
     "minus": ("image,labels\na,x|-\n", "line 2: a minus without a class"),
     "no row": ("image,labels\n", "no row is left of 0"),
     "quote": ('image,labels\n"a,x\n', "not CSV; got"),

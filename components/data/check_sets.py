@@ -1,0 +1,76 @@
+"""Sources looked at together: files that none of them names, and classes that some do not know."""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from components.data.check_source import Counted, Given, check_classes
+from components.data.check_table import Finding, Findings
+from components.data.sources.folders import is_litter, is_picture
+
+
+def check_together(
+    sources: Sequence[tuple[Given, Counted]], *, known: Collection[str], found: Findings
+) -> None:
+    """Tell what only shows when all sources are known.
+
+    Args:
+        sources: every source, and what was counted of it.
+        known: names of the classes there may be; none: classes of scored sources must be
+            among those of the sources for training.
+        found: takes the findings.
+    """
+    if known:
+        for given, counted in sources:
+            ids = [f"{given.reader.level}:{name}" for name in known]
+            check_classes(counted, known=ids, of="the list of classes", found=found)
+    training = [counted for given, counted in sources if given.part == "train"]
+    taught = {class_id for counted in training for class_id in counted.used}
+    named = {class_id for counted in training for class_id in counted.classes} | taught
+    for given, counted in sources:
+        if given.part == "scored" and training:
+            check_classes(counted, known=named, of="any source for training", found=found)
+            _untaught(counted, set(counted.used) & named - taught, found)
+    _unlisted(sources, found)
+
+
+def _untaught(counted: Counted, class_ids: set[str], found: Findings) -> None:
+    for class_id in sorted(class_ids):
+        found.add(
+            Finding(
+                check="label.empty_class",
+                where=f"{counted.name}, {counted.first[class_id]}",
+                what="a class without a sample for training",
+                got=repr(class_id),
+                do="Its metrics are -; add boxes or labels of it.",
+            )
+        )
+
+
+def _unlisted(sources: Sequence[tuple[Given, Counted]], found: Findings) -> None:
+    """Tell which files of the folders of images no label file names."""
+    named: dict[Path, set[str]] = {}
+    unread: set[Path] = set()  # folders of label files that could not be read
+    for given, counted in sources:
+        if given.reader.kind != "folders":
+            folder = given.files["images"].resolve()
+            named.setdefault(folder, set()).update(map(os.path.normpath, counted.listed))
+            unread |= set() if counted.listed else {folder}
+    for folder, names in named.items():
+        if folder in unread:
+            continue
+        for place, inside, files in os.walk(folder):
+            inside[:] = sorted(name for name in inside if not is_litter(name))
+            for name in sorted(files):
+                path = Path(place, name)
+                short = os.path.relpath(path, folder)
+                if is_picture(path) and not is_litter(name) and short not in names:
+                    found.add(
+                        Finding(
+                            check="image.unlisted",
+                            where=str(folder),
+                            what="a picture that no label file names",
+                            got=repr(short),
+                            do="It is not used; add a record, or leave it so.",
+                        )
+                    )

@@ -1,0 +1,102 @@
+"""Label files made to hurt: refused with words, and in little memory."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.data.readers import CocoReader
+from tests.bad_inputs.doors import Doors, instances
+
+MOST = 200 * 2**20  # bytes of own memory
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy
+from components.data.check_table import Findings
+from components.data.readers import SOURCES, CocoReader, CsvReader
+from components.data.sources import coco, labels_csv
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+before, found, path = memory("VmRSS"), Findings(), Path(sys.argv[1])
+kind = "csv" if path.suffix == ".csv" else "coco"
+reader = {"csv": CsvReader, "coco": CocoReader}[kind](level="fine")
+role = {"csv": "table", "coco": "annotations"}[kind]
+SOURCES[kind](reader, {role: path, "images": path.parent}, found)
+print(memory("VmHWM") - before)
+print(*(check for _, check in found.kinds))
+"""
+
+
+def _write(place: Path, parts: Iterator[str]) -> None:
+    with place.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+
+
+def _again(text: str, size: int, *, before: str = "", after: str = "") -> Iterator[str]:
+    """Yield `size` MB of a text between two others, piece by piece."""
+    yield before
+    block = text * (2**20 // len(text.encode()))
+    yield from (block for _ in range(size))
+    yield after
+
+
+HOSTILE = {
+    "one long text": (_again("x", 70, before='{"info": "'), "json.too_long"),
+    "one long text in a record": (_again("x", 70, before='{"images": [{"a": "'), "json.too_long"),
+    "one long text of wide characters": (_again("\U0001f41f", 70, before='["'), "json.too_long"),
+    "a long text that turns wide": (
+        _again("x", 60, before='["', after="\U0001f41f" * 2**20), "json.too_long",
+    ),
+    "many small objects in one value": (
+        _again("{},", 60, before='{"images": [[', after="{}]]}"), "json.too_long",
+    ),
+    "many keys": (
+        (f'{"," if i else "{"}"{i}":0' for i in range(10**6)), "json.too_long",
+    ),
+    "nothing but space": (_again(" ", 70), "json.syntax"),
+    "nothing but lists": (_again("[", 3), "json.too_deep"),
+    "one long number": (_again("7", 3, before="["), "json.too_long"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_B42_hostile_json_is_refused_in_little_memory(tmp_path: Path, case: str) -> None:
+    parts, check = HOSTILE[case]
+    _write(tmp_path / "boxes.json", parts)
+    said = _child(tmp_path / "boxes.json")
+    assert said[1] == check
+    assert int(said[0]) < MOST, f"{int(said[0]) >> 20} MB"
+
+
+@pytest.mark.parametrize(
+    ("golden", "spoilt"),
+    [
+        ("B42_depth", '{"images": ' + "[" * 100_000),
+        ("B42_depth_that_python_reads", '{"images": [' + "[" * 101 + "]" * 101 + "]}"),
+        ("B42_long_number", json.dumps(instances()).replace("2.5", "9" * 1_000_000)),
+        ("B42_key_twice", json.dumps(instances()).replace('"width"', '"id"', 1)),
+        ("B42_section_twice", json.dumps(instances())[:-1] + ', "images": []}'),
+    ],
+)
+def test_B42_one_message_each(doors: Doors, golden: str, spoilt: str) -> None:
+    doors.refused(spoilt, golden=golden, name="boxes.json", reader=CocoReader(level="coarse"))
+
+
+def test_B55_a_table_of_one_long_line_is_refused_in_little_memory(tmp_path: Path) -> None:
+    _write(tmp_path / "labels.csv", _again("x", 40, before="image,labels\na.jpg,"))
+    said = _child(tmp_path / "labels.csv")
+    assert said[1] == "csv.syntax"
+    assert int(said[0]) < MOST // 4, f"{int(said[0]) >> 20} MB"
+
+
+def _child(place: Path) -> list[str]:
+    """Return what a fresh process says of a file: bytes of own memory, and what it found."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(place)], capture_output=True, text=True, check=True
+    )
+    return ran.stdout.splitlines()
