@@ -35,12 +35,6 @@ def _show() -> click.Command:
     return show
 
 
-def _settings() -> click.Command:
-    from pipelines.cli.settings_command import settings
-
-    return settings
-
-
 def _predict() -> click.Command:
     from pipelines.cli.predict_command import predict
 
@@ -63,7 +57,6 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
     "show": _show,
-    "settings": _settings,
     "predict": _predict,
     "data": _data,
     "convert": _convert,

@@ -52,8 +52,7 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     """Run what is not there yet, and say what came out.
 
     A run that was killed goes on by the same command.
-    KEY=VALUE changes a setting: stage2.steps=50, sources.test.0.name=mine; `vocabox settings`
-    tells all of them.
+    KEY=VALUE changes a setting: stage2.steps=50, sources.test.0.name=mine.
     """
     store, address = how["store"], how["address"]
     found = [*given.check_store(store), *given.check_address(address)]

@@ -35,15 +35,6 @@ def plan(loaded: Any, *, store: str, cuts: Any, form: str) -> str:
     return FORMATS[form](work(loaded.graph, open_store(store, mode="read"), cuts))
 
 
-def settings() -> list[Any]:
-    """Return every setting of the recipe there is."""
-    from pipelines.recipes.table import RECIPES
-    from pipelines.settings.reference import settings_of
-
-    (recipe,) = RECIPES.values()  # a second one needs an option of `vocabox settings`
-    return settings_of(recipe.schema)
-
-
 def predict(model: Path, **how: Any) -> Any:
     """Find boxes in pictures with a model of an earlier run."""
     from pipelines.nodes.predict import predict as work
@@ -126,7 +117,6 @@ WORK: dict[str, Callable[..., Any]] = {
     "check": check,
     "run": run,
     "plan": plan,
-    "settings": settings,
     "predict": predict,
     "convert": convert,
     "sheet_of_shards": sheet_of_shards,

@@ -77,7 +77,7 @@ def kinds_of(hint: Any) -> dict[str, type]:
     classes = all(isinstance(part, type) and dataclasses.is_dataclass(part) for part in parts)
     if not classes or len(parts) == 1:
         return {}
-    return {_kind_of(part): part for part in parts}
+    return {kind_of(part): part for part in parts}
 
 
 def leaves_of(hint: Any) -> set[Any]:
@@ -104,7 +104,8 @@ def remedy(hint: Any, raw: Any) -> str:
     return "Change the value."
 
 
-def _kind_of(cls: Any) -> str:
+def kind_of(cls: Any) -> str:
+    """Return the `kind` by which a page chooses this dataclass among others."""
     for item in dataclasses.fields(cls):
         if item.name == "kind" and isinstance(item.default, str):
             return item.default
