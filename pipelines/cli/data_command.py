@@ -91,9 +91,9 @@ def show(
 @click.option("--deep", is_flag=True, help="Decode the pixels too.")
 @given.json_option
 def check(*, given_files: tuple[str, ...], as_json: bool, **how: Any) -> int:
-    """Count label files and their pictures, and say everything that is wrong or odd.
+    """Count label files and pictures; list what is wrong.
 
-    Nothing is written. Exit code 0: no error, 2: an error was found.
+    What is only odd is listed too. Nothing is written. Exit code 0: no error, 2: an error was found.
     """
     known = given.read_names(how["classes"], option="--classes") if how["classes"] else ()
     first = given_files[0]

@@ -129,7 +129,7 @@ def test_an_interrupt_of_predict_promises_nothing(
     with work(predict=stopped):
         result = call("predict", "model", "a.jpg")
     assert result.exit_code == 130
-    assert result.stderr == "Interrupted.\n"
+    assert result.stderr.strip() == "Interrupted."
 
 
 def test_who_stops_reading_ends_us_quietly() -> None:

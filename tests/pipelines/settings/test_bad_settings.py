@@ -101,11 +101,13 @@ def test_B11_json(refused: Refused, tmp_path: Path) -> None:
     refused(tmp_path / "page.json", golden="B11_json")
 
 
-def test_B11_not_readable(refused: Refused, tmp_path: Path) -> None:
+def test_B11_not_readable(tmp_path: Path, write_golden: bool) -> None:
     (tmp_path / "shut.yaml").write_text(PAGE)
     (tmp_path / "shut.yaml").chmod(0)
-    with nobody(tmp_path):
-        refused(tmp_path / "shut.yaml", golden="B11_not_readable")
+    with nobody(tmp_path), pytest.raises(SettingsError, match="problem") as raised:
+        read(tmp_path / "shut.yaml", (), schema=Example)
+    golden = "errors/B11_not_readable.txt"
+    same(str(raised.value), as_file=golden, folder=tmp_path, write=write_golden)
 
 
 def test_B12_no_such_page(refused: Refused, tmp_path: Path) -> None:
