@@ -10,6 +10,7 @@ from pipelines.cli.progress import duration
 from pipelines.settings.problems import visible
 
 FIRST = "first_run"  # the config after which one's own data come next
+HOSTS = '--allowed-hosts "localhost:*,127.0.0.1:*"'  # no other web page may ask it
 SILENT = {"interrupted": "What is finished is kept."}  # nothing went wrong
 BAD_INPUT = 2  # exit code: the same command would end the same way
 
@@ -89,7 +90,7 @@ def _next(ended: Ended, store: str, *, again: str) -> list[str]:
             f"  vocabox predict {ended.run}{place} PICTURES --out detections.json --draw pictures"
         )
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
-        lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)}")
+        lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)} {HOSTS}")
     shown = again.replace(" run ", " show ", 1).replace(" --json", "")
     lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
     if FIRST in again:

@@ -12,12 +12,13 @@ from cluster.storage import LATER, StoreError, open_store
 from components.data.drawn.world import World
 from components.eval.metric_names import NAMES
 from components.models.choices import Lite0, Resnet
+from pipelines.cli.ending import finished_event
 from pipelines.cli.entry import COMMANDS
 from pipelines.recipes.joint_settings import JointConfig, Place
 from pipelines.settings.reading import read_page
 from pipelines.settings.yaml_door import Page, parse
 from tests.guides.quoted import GUIDES, ROOT, blocks, commands, first_column, section
-from tests.pipelines.cli.small import call, own_data
+from tests.pipelines.cli.small import Ended, call, own_data
 
 GUIDE = ROOT / "configs" / "README.md"
 CLUSTER, DASHBOARDS = ROOT / "cluster" / "README.md", ROOT / "dashboards" / "README.md"
@@ -77,6 +78,12 @@ def test_other_pages_of_the_guides_are_read() -> None:
 def test_the_guide_tells_every_section_of_a_page() -> None:
     told = first_column(section(GUIDE, "The page, section by section"))
     assert set(told) >= {field.name for field in dataclasses.fields(JointConfig)}
+
+
+def test_what_a_program_reads_is_told() -> None:
+    text = section(GUIDE, "For programs")
+    for name in finished_event(Ended()):
+        assert f"`{name}`" in text
 
 
 def test_the_numbers_of_the_guide_are_those_of_the_configs() -> None:

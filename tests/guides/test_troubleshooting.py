@@ -7,6 +7,7 @@ import pytest
 
 from cluster.failures import EXIT, Budget, Fail, decide, failure_of
 from cluster.ray_faults import fault_of
+from components.data.decode import PictureError, decode
 from pipelines.cli.ending import ending
 from tests.guides.quoted import ROOT, blocks, unsaid
 from tests.guides.test_guides import PAGE
@@ -50,7 +51,9 @@ def test_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("a fault that nobody foresaw")
 
     def nothing(model: Path, **how: object) -> Found:
-        return Found(bad=[(Path("photos/holiday.jpg"), "not one of ...; begins with b'<html>'")])
+        with pytest.raises(PictureError, match="begins with") as caught:
+            decode(b"<html>")
+        return Found(bad=[(Path("bad/holiday.jpg"), str(caught.value))])
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.json").write_text("{}")
