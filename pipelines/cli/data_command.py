@@ -93,7 +93,7 @@ def show(
 def check(*, given_files: tuple[str, ...], as_json: bool, **how: Any) -> int:
     """Count label files and pictures; list what is wrong.
 
-    What is only odd is listed too. Nothing is written. Exit code 0: no error, 2: an error was found.
+    What is odd is listed too. Nothing is written. Exit code 0: no error, 2: an error was found.
     """
     known = given.read_names(how["classes"], option="--classes") if how["classes"] else ()
     first = given_files[0]
