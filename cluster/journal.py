@@ -86,9 +86,15 @@ def is_finished(path: Path) -> bool:
     """Say whether the last whole line is the event `finished`."""
     if not path.is_file():
         return False
-    start = max(0, path.stat().st_size - TAIL_BYTES)
-    events, _ = read_events(path, offset=start, limit=2 * TAIL_BYTES)
-    return bool(events) and events[-1].get("event") == "finished"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        tail = file.read()
+    whole = tail[: tail.rfind(b"\n")]
+    try:
+        event = json.loads(whole[whole.rfind(b"\n") + 1 :])
+    except ValueError:
+        return False
+    return isinstance(event, dict) and event.get("event") == "finished"
 
 
 def _ends_a_line(path: Path) -> bool:

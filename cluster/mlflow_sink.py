@@ -1,61 +1,32 @@
 """Events of a run -> MLflow: one run a pipeline, one nested run a node.
 
 What is sent twice is stored once: runs are found again by a tag, metrics carry the time of their
-event, artifacts have fixed names.
+event, files have fixed names. Where a late request made a run twice, one of the two is deleted.
 """
 
-import contextlib
-import hashlib
-import json
-import re
-import sqlite3
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
+from cluster.mlflow_calls import MlflowCalls
+from cluster.mlflow_names import (
+    PARAM_LENGTH,
+    config_digest,
+    milliseconds,
+    run_name,
+    safe_name,
+    token_of,
+)
+
 Event = dict[str, Any]
-Memory = dict[str, Any]  # plain JSON: the parent's id, ids by node, keys by run
+Memory = dict[str, Any]  # plain JSON: the parent's id, ids by node, keys by run, files to send
 
 KEYS_A_RUN = 60  # MLflow draws one chart a key; many more and its page dies
-METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
-NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 5000
 ENDS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.experiment.primaryMetric.name": "coco/AP",
-    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
-}
-REFUSALS = {  # of one value; sending it again cannot help
-    "INVALID_PARAMETER_VALUE",
-    "BAD_REQUEST",
-    "INVALID_STATE",
-    "RESOURCE_DOES_NOT_EXIST",
-}
 
 
-def safe_name(text: str) -> str:
-    """Replace what MLflow refuses in the name of a metric or a parameter."""
-    parts = re.sub(r"[^\w./ :-]", "_", text).split("/")
-    return "/".join(p for p in parts if p not in ("", ".", ".."))[:NAME_LENGTH] or "_"
-
-
-def run_name(event: Mapping[str, Any]) -> str:
-    """Name a pipeline's run `<recipe>-<backbone>-<cfg6>`; MLflow's column shows 18 characters."""
-    config = event.get("config") or {}
-    backbone = str(config.get("backbone.kind") or config.get("backbone") or "")
-    words = [str(event.get("pipeline") or "run"), backbone, config_digest(event)[:6]]
-    return "-".join(word for word in words if word)
-
-
-def config_digest(event: Mapping[str, Any]) -> str:
-    """Return the digest of a run's config: of its text, else of its parameters."""
-    text = event.get("config_text") or json.dumps(event.get("config") or {}, sort_keys=True)
-    return hashlib.sha256(str(text).encode()).hexdigest()
-
-
-def milliseconds(event: Mapping[str, Any]) -> int:
-    """Return the time of an event in milliseconds since 1970."""
-    return int(float(event.get("time") or 0) * 1000)
+class ForgottenError(RuntimeError):
+    """The server does not know a run that it made: it came back without its database."""
 
 
 @final
@@ -63,15 +34,9 @@ class MlflowSink:
     """Send the events of one run to one tracking server; raise when it cannot be reached."""
 
     def __init__(self, uri: str, experiment: str, *, store: Path, memory: Memory) -> None:
-        from mlflow.tracking import MlflowClient
-
-        if uri.startswith("sqlite:///"):
-            _write_ahead(Path(uri.removeprefix("sqlite:///")))
-        self._client = MlflowClient(tracking_uri=uri)
         self._memory = memory
+        self._calls = MlflowCalls(uri, experiment, store=store, memory=memory)
         self._metrics: dict[str, list[Any]] = {}
-        at = None if uri.startswith("http") else store / "mlartifacts" / safe_name(experiment)
-        self._experiment = self._find_experiment(experiment, at=at)
         self._handlers: dict[str, Callable[[Event], None]] = {
             "run": self._run,
             "node": self._node,
@@ -80,41 +45,49 @@ class MlflowSink:
             "finished": self._finished,
         }
 
-    def send(self, events: list[Event]) -> None:
-        """Send events in their order. Raise what the server or the way to it raised."""
-        for event in events:
-            handler = self._handlers.get(str(event.get("event")))
-            if handler is not None and ("parent" in self._memory or event["event"] == "run"):
-                handler(event)
-        self._flush()
+    def send(self, events: Sequence[Event]) -> None:
+        """Send events in their order; files wait for `send_files`.
+
+        Raises:
+            ForgottenError: the server has lost this run. Begin with the first event again.
+            Exception: what the server or the way to it raised.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            for event in events:
+                handler = self._handlers.get(str(event.get("event")))
+                if handler is not None and ("parent" in self._memory or event["event"] == "run"):
+                    handler(event)
+            self._flush()
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise ForgottenError(str(error.message)) from error
+            raise
+
+    def send_files(self) -> None:
+        """Send the files that wait: numbers do not wait for a store of files that is broken."""
+        files: list[dict[str, str]] = self._memory.get("files", [])
+        while files:
+            self._calls.send_file(files[0])
+            files.pop(0)
 
     def abandon(self, time_ms: int) -> None:
-        """Close what is open: the driver is gone without a last word."""
-        for name in list(self._memory.get("open", [])):
-            self._end(self._memory["nodes"][name], "KILLED", time_ms)
-        self._memory["open"] = []
-        if "parent" in self._memory:
-            self._end(self._memory["parent"], "KILLED", time_ms)
-
-    def _find_experiment(self, name: str, *, at: Path | None) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            place = at.resolve().as_uri() if at else None
-            return self._client.create_experiment(name, place, tags=EXPERIMENT_TAGS)
-        if found.lifecycle_stage != "active":
-            raise ValueError(
-                f"tracking.experiment: {name!r} was deleted in MLflow. Restore it there, or "
-                f"give another name."
-            )
-        return found.experiment_id
+        """Close what is open: the driver is gone without a last word. A later one goes on."""
+        if "parent" not in self._memory:
+            return
+        for name in self._memory.get("open", []):
+            self._calls.end(self._memory["nodes"][name], "KILLED", time_ms)
+        self._calls.end(self._memory["parent"], "KILLED", time_ms)
+        self._leave_one_of_each()
 
     def _run(self, event: Event) -> None:
         memory = self._memory
         if "parent" in memory:  # a run goes on
-            self._client.update_run(memory["parent"], status="RUNNING")
+            self._calls.set(memory["parent"], status="RUNNING")
             return
         digest = config_digest(event)
-        memory["token"] = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+        memory["token"] = token_of(event)
         memory["name"], memory["config"] = run_name(event), digest[:6]
         memory["tags"] = {
             "dag.pipeline": event.get("pipeline"),
@@ -125,34 +98,24 @@ class MlflowSink:
             "mlflow.source.name": "vocabox",
         }
         tags = {**memory["tags"], "dag.kind": "pipeline", "mlflow.note.content": event.get("note")}
-        parent = self._create(memory["name"], memory["token"], tags, milliseconds(event))
-        config = event.get("config") or {}
-        pairs = [(safe_name(key), str(value)[:PARAM_LENGTH]) for key, value in config.items()]
-        with self._refusable(parent):
-            self._log_params(parent, pairs)
+        parent = self._calls.create(
+            memory["name"], memory["token"], tags, time_ms=milliseconds(event)
+        )
+        self._log_params(parent, event.get("config") or {})
         if event.get("config_text"):
-            self._client.log_text(parent, str(event["config_text"]), "config.yaml")
+            text = {"run": parent, "name": "config.yaml", "text": str(event["config_text"])}
+            memory.setdefault("files", []).append(text)
         memory["parent"] = parent
 
-    def _log_params(self, run: str, pairs: list[tuple[str, str]]) -> None:
+    def _log_params(self, run: str, config: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        for at in range(0, len(pairs), PARAMS_A_BATCH):
-            some = [Param(key, value) for key, value in pairs[at : at + PARAMS_A_BATCH]]
-            self._client.log_batch(run, params=some)
+        params = [Param(safe_name(key), str(value)[:PARAM_LENGTH]) for key, value in config.items()]
+        self._calls.log(run, "params", params)
 
-    def _create(self, name: str, token: str, tags: Mapping[str, Any], time_ms: int) -> str:
-        """Create a run, or find the one that an earlier attempt created."""
-        found = self._client.search_runs(
-            [self._experiment], f"tags.`dag.id` = '{token}'", max_results=1
-        )
-        if found:
-            return found[0].info.run_id
-        said = {key: str(value)[:TAG_LENGTH] for key, value in tags.items() if value is not None}
-        run = self._client.create_run(
-            self._experiment, start_time=time_ms, tags={**said, "dag.id": token}, run_name=name
-        )
-        return run.info.run_id
+    def _leave_one_of_each(self) -> None:
+        used = {self._memory["parent"], *self._memory.get("nodes", {}).values()}
+        self._calls.delete_others(self._memory["token"], used)
 
     def _child(self, name: str, event: Event) -> str:
         memory = self._memory
@@ -170,7 +133,7 @@ class MlflowSink:
             }
             token = f"{memory['token']}/{name}"
             title = f"{name} · {memory['config']}"
-            nodes[name] = self._create(title, token, tags, milliseconds(event))
+            nodes[name] = self._calls.create(title, token, tags, time_ms=milliseconds(event))
         return nodes[name]
 
     def _node(self, event: Event) -> None:
@@ -182,25 +145,28 @@ class MlflowSink:
                 running.append(name)
             attempts = self._memory.setdefault("attempts", {})
             attempts[name] = event.get("attempt") or attempts.get(name, 0) + 1
-            self._client.set_tag(child, "dag.attempt", str(attempts[name]))
-            if attempts[name] != 1:
-                self._client.update_run(child, status="RUNNING")
+            again = attempts[name] != 1
+            tags = {"dag.attempt": str(attempts[name])}
+            self._calls.set(child, status="RUNNING" if again else None, tags=tags)
         elif state == "cached":
-            if name not in self._memory.get("nodes", {}):  # not one this run itself has made
-                self._end(self._child(name, event), "FINISHED", at)
+            made = name in self._memory.get("nodes", {}) and name not in running
+            if not made:  # else this run itself has made it, and said so
+                self._close(name, "FINISHED", at, event)
         elif state in ("done", "failed"):
             child = self._child(name, event)
-            if name in running:
-                running.remove(name)
             if event.get("seconds") is not None:
                 self._keep(child, {"cost/wall_s": event["seconds"]}, step=0, time_ms=at)
-            if event.get("key"):
-                self._client.set_tag(child, "dag.key", str(event["key"]))
-            if event.get("error"):
-                said = event["error"].get("text") if isinstance(event["error"], dict) else ""
-                said = str(said or event["error"])[:TAG_LENGTH]
-                self._client.set_tag(child, "dag.error", said)
-            self._end(child, ENDS[str(state)], at)
+            tags = {"dag.key": str(event["key"])} if event.get("key") else {}
+            if error := event.get("error"):
+                said = error.get("text") if isinstance(error, dict) else ""
+                tags["dag.error"] = str(said or error)
+            self._calls.set(child, tags=tags)
+            self._close(name, ENDS[str(state)], at, event)
+
+    def _close(self, name: str, status: str, time_ms: int, event: Event) -> None:
+        if name in self._memory["open"]:
+            self._memory["open"].remove(name)
+        self._calls.end(self._child(name, event), status, time_ms)
 
     def _series(self, event: Event) -> None:
         node = event.get("node")
@@ -209,11 +175,8 @@ class MlflowSink:
         self._keep(run, values, step=int(event.get("step") or 0), time_ms=milliseconds(event))
 
     def _artifact(self, event: Event) -> None:
-        path, parent = Path(str(event.get("path"))), self._memory["parent"]
-        if path.is_dir():
-            self._client.log_artifacts(parent, str(path), path.name)
-        elif path.is_file():
-            self._client.log_artifact(parent, str(path))
+        file = {"run": self._memory["parent"], "path": str(event.get("path"))}
+        self._memory.setdefault("files", []).append(file)
 
     def _finished(self, event: Event) -> None:
         parent, at = self._memory["parent"], milliseconds(event)
@@ -221,16 +184,13 @@ class MlflowSink:
         self._flush()
         if event.get("report"):
             self._artifact({"path": event["report"]})
-        for name in ("model", "report", "reason"):
-            if event.get(name):
-                self._client.set_tag(parent, f"dag.{name}", str(event[name])[:TAG_LENGTH])
+        words = {f"dag.{name}": event.get(name) for name in ("model", "report", "reason")}
+        self._calls.set(parent, tags={key: str(said) for key, said in words.items() if said})
         for name in self._memory.get("open", []):
-            self._end(self._memory["nodes"][name], "KILLED", at)
+            self._calls.end(self._memory["nodes"][name], "KILLED", at)
         self._memory["open"] = []
-        self._end(parent, ENDS.get(str(event.get("status")), "FAILED"), at)
-
-    def _end(self, run: str, status: str, time_ms: int) -> None:
-        self._client.set_terminated(run, status, time_ms)
+        self._calls.end(parent, ENDS.get(str(event.get("status")), "FAILED"), at)
+        self._leave_one_of_each()
 
     def _keep(self, run: str, values: Mapping[str, Any], *, step: int, time_ms: int) -> None:
         """Queue numbers of one moment; keys beyond the limit of a run are counted as refused."""
@@ -243,37 +203,12 @@ class MlflowSink:
                 continue
             if key not in keys:
                 if len(keys) >= KEYS_A_RUN:
-                    self._refused(f"{run}: more than {KEYS_A_RUN} metrics; got {key}")
+                    self._calls.refused(f"{run}: more than {KEYS_A_RUN} metrics; got {key}")
                     continue
                 keys.append(key)
             self._metrics.setdefault(run, []).append(Metric(key, float(value), time_ms, step))
 
     def _flush(self) -> None:
         for run, metrics in self._metrics.items():
-            for at in range(0, len(metrics), METRICS_A_BATCH):
-                with self._refusable(run):
-                    self._client.log_batch(run, metrics=metrics[at : at + METRICS_A_BATCH])
+            self._calls.log(run, "metrics", metrics)
         self._metrics = {}
-
-    @contextlib.contextmanager
-    def _refusable(self, run: str) -> Generator[None]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except MlflowException as error:
-            if error.error_code not in REFUSALS:
-                raise
-            self._refused(f"{run}: {error.message}")
-
-    def _refused(self, why: str) -> None:
-        self._memory["refused"] = self._memory.get("refused", 0) + 1
-        self._memory.setdefault("first_refusal", why[:500])
-
-
-def _write_ahead(path: Path) -> None:
-    """Create a database in which readers do not wait for the writer."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            database.execute("PRAGMA journal_mode=WAL")

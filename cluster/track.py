@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -20,17 +21,18 @@ SENDER_ENVIRONMENT = {  # read by MLflow when it is imported
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the sender tries again by itself
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the sender tries again by itself, and finds first
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "OMP_NUM_THREADS": "1",
 }
+GIVE_UP_S = 600.0  # how long a sender tries to reach a server after its run has ended
+AWAY_S = 3.0  # after the end of a run, for two more attempts at a server that is away
 
 
 @final
 @dataclass
 class Sender:
-    """A child that sends a run's events; `fault` says why there is none."""
+    """A child that sends a run's events; `fault` says why there is none, or what it met."""
 
     run_dir: Path
     uri: str
@@ -40,14 +42,38 @@ class Sender:
     def close(self, *, patience_s: float = 20.0) -> int:
         """Wait until the child has sent everything and ended; return how many events are unsent.
 
-        After `patience_s` seconds the child is left to itself: it ends on its own.
+        After `patience_s` seconds, or AWAY_S without a server, the child is left to itself: it
+        goes on for a while and ends on its own.
         """
-        if self.process is not None:
-            try:
-                self.process.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                self.fault = f"tracking: {self.uri} is slow; still sending in the background."
-        return unsent(self.run_dir)
+        if self.process is None:
+            return unsent(self.run_dir)
+        asked, begun = time.time(), time.monotonic()
+        while self.process.poll() is None and time.monotonic() - begun < patience_s:
+            if time.monotonic() - begun >= AWAY_S and self._failed_since(asked):
+                break
+            time.sleep(0.05)
+        left = unsent(self.run_dir)
+        if left and self.fault is None:
+            self.fault = self._words(left)
+        return left
+
+    def _failed_since(self, moment: float) -> bool:
+        try:
+            told = (self.run_dir / SENT).stat().st_mtime
+        except OSError:
+            return False
+        return told >= moment and tracking_fault(self.run_dir) is not None
+
+    def _words(self, left: int) -> str:
+        why = tracking_fault(self.run_dir)
+        if self.process is not None and self.process.poll() is None:
+            got = why or "no answer yet"
+            minutes = GIVE_UP_S / 60
+            do = f"A process in the background goes on, until {minutes:g} minutes bring no answer."
+        else:
+            got = why or f"the sender ended, see {self.run_dir / LOG}"
+            do = "The next run of this config in this store sends them."
+        return f"tracking: {left} events are not sent to {self.uri}; got {got.rstrip('.')}. {do}"
 
 
 def default_uri(store: Path) -> str:
@@ -56,19 +82,32 @@ def default_uri(store: Path) -> str:
 
 
 def start_sender(
-    run_dir: Path, uri: str, experiment: str, *, give_up_s: float = 15.0, silence_s: float = 5.0
+    run_dir: Path,
+    uri: str,
+    experiment: str,
+    *,
+    give_up_s: float = GIVE_UP_S,
+    silence_s: float = 5.0,
+    answer_s: int = 30,
 ) -> Sender:
     """Start sending what is and will be in `run_dir/events.jsonl`. Never raises.
 
     Append the run's first event before. The child ends after the event `finished`; when this
     process is gone and nothing new came for `silence_s` seconds; or, with nothing more to come,
-    when the server could not be reached for `give_up_s` seconds.
+    when the server could not be reached for `give_up_s` seconds. A server that has not answered a
+    request after `answer_s` seconds is away.
     """
     here = str(Path(__file__).parents[1])
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", "cluster.sender", str(run_dir.resolve()), uri, experiment]
+    command = [sys.executable, "-m", "cluster.sender", str(run_dir.resolve()), experiment]
     numbers = [f"--driver={os.getpid()}", f"--give-up={give_up_s}", f"--silence={silence_s}"]
-    environment = {**os.environ, **SENDER_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **os.environ,
+        **SENDER_ENVIRONMENT,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(answer_s),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     try:
         with (run_dir / LOG).open("ab") as log:
             process = subprocess.Popen(
@@ -105,16 +144,28 @@ def write_sent(run_dir: Path, sent: dict[str, Any]) -> None:
 
 
 def unsent(run_dir: Path) -> int:
-    """Count the events of a run that tracking has not got."""
+    """Count the events of a run, and the files they name, that tracking has not got."""
+    sent = read_sent(run_dir)
     try:
         with (run_dir / EVENTS).open("rb") as file:
-            file.seek(int(read_sent(run_dir).get("offset", 0)))
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+            file.seek(int(sent.get("offset", 0)))
+            events = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     except (OSError, ValueError):
         return 0
+    return events + len(sent.get("files", []))
 
 
 def tracking_fault(run_dir: Path) -> str | None:
     """Say why events are unsent, in the words of the last attempt."""
     fault = read_sent(run_dir).get("fault")
     return str(fault) if fault else None
+
+
+def refusals(run_dir: Path) -> str | None:
+    """Say how many values the server has refused for good, and why the first, if any."""
+    sent = read_sent(run_dir)
+    if not sent.get("refused"):
+        return None
+    first = str(sent.get("first_refusal")).rstrip(".")
+    count, place = sent["refused"], run_dir / EVENTS
+    return f"tracking: MLflow refused {count} values; the first: {first}. All are in {place}."

@@ -4,6 +4,8 @@ import click
 
 from pipelines.cli import given
 from pipelines.cli.json_lines import write_event
+from pipelines.cli.work import WORK
+from pipelines.settings.problems import Problem, SettingsError
 
 
 @click.command(epilog="\b\nExample:\n  vocabox check configs/first_run.yaml")
@@ -16,6 +18,8 @@ def check(*, config: str, settings: tuple[str, ...], as_json: bool) -> int:
     Exit code 0: it can be run. 2: it cannot, and all the reasons were said.
     """
     loaded = given.load_config(config, settings)
+    if wrong := WORK["tracking"](loaded):
+        raise SettingsError(map(Problem.told, wrong), file=config)
     if as_json:
         write_event({"event": "finished", "problems": 0})
     else:

@@ -55,7 +55,7 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         reasons = (ended.reason or SILENT.get(ended.status, "no reason was given")).splitlines()
         first = visible(f"{ended.run}: {ended.status}. {reasons[0]}")
         first_word = "After mending it, go on with" if ended.code == BAD_INPUT else "Go on with"
-        return [first, *map(visible, reasons[1:]), f"{first_word}: {again}"]
+        return [first, *map(visible, reasons[1:]), *_unsent(ended), f"{first_word}: {again}"]
     counts: dict[str, int] = {}
     for node in ended.nodes.values():
         counts[str(node["state"])] = counts.get(str(node["state"]), 0) + 1
@@ -66,9 +66,13 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         lines += ["", *_metrics(ended.metrics)]
     places = (("model", ended.model), ("report", ended.report), ("tracking", ended.tracking))
     lines += ["", *(f"{name:<9} {place}" for name, place in places if place)]
-    if ended.unsent:
-        lines.append(f"{ended.unsent} events are not sent yet; the next run sends them.")
-    return [*lines, "", *_next(ended, store, again=again)]
+    return [*lines, *_unsent(ended), "", *_next(ended, store, again=again)]
+
+
+def _unsent(ended: Ended) -> list[str]:
+    if not ended.unsent:
+        return []
+    return [f"unsent    {ended.unsent} events are not in MLflow yet; the same command sends them."]
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> list[str]:

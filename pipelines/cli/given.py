@@ -92,6 +92,7 @@ def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
 @contextlib.contextmanager
 def refusals() -> Generator[None]:
     """Turn what the rooms below refuse, before anything starts, into problems of the user's."""
+    from cluster.mlflow_door import TrackingError
     from cluster.session import AddressError
     from cluster.storage import StoreError
     from pipelines.graph.checks import GraphError
@@ -100,7 +101,14 @@ def refusals() -> Generator[None]:
 
     try:
         yield
-    except (AddressError, CutError, GraphError, OutsideError, StoreError) as error:
+    except (
+        AddressError,
+        CutError,
+        GraphError,
+        OutsideError,
+        StoreError,
+        TrackingError,
+    ) as error:
         raise SettingsError(map(Problem.told, str(error).splitlines())) from error
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from pipelines.settings.problems import visible
+
 VERSION = 1
 READ_BY_PROGRAMS = ("node", "finished", "problem")  # progress is for people
 
@@ -19,6 +21,9 @@ class JsonLines:
         """Write an event that programs read; the last line is written by the command."""
         if event["event"] == "node":
             write_event(event)
+        elif event["event"] == "note":
+            place = f"{event['node']}: " if event.get("node") else ""
+            click.echo(visible(f"{place}{event['text']}"), err=True)
 
     def close(self) -> None:
         """Leave nothing open."""

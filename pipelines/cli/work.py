@@ -26,6 +26,13 @@ def check(loaded: Any) -> list[Any]:
     return work(loaded.graph)
 
 
+def tracking(loaded: Any) -> list[str]:
+    """Return why the place that a config names for tracking would not take its run."""
+    from pipelines.runs.tracked import tracking_problems as work
+
+    return work(loaded)
+
+
 def plan(loaded: Any, *, store: str, cuts: Any, form: str) -> str:
     """Return what would run and why, in one of the forms of `pipelines.graph.show`."""
     from cluster.storage import open_store
@@ -115,6 +122,7 @@ def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, sayin
 WORK: dict[str, Callable[..., Any]] = {
     "load": load,
     "check": check,
+    "tracking": tracking,
     "run": run,
     "plan": plan,
     "predict": predict,

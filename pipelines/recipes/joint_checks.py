@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from cluster import mlflow_door
 from components.models.choices import PACKAGED, Lite0, Resnet, Small
 from components.train.weights_file import DamagedError, WeightsError, find_weights
 from pipelines.recipes.joint_sets import set_problems
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
 
-TRACKERS = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 OPTIONAL = ("draw", "pretrained", "stage1")  # nodes that a config may leave out
 
 
@@ -213,29 +212,6 @@ def _views(cfg: JointConfig) -> Iterator[Problem]:
 
 
 def _tracking(cfg: JointConfig) -> Iterator[Problem]:
-    uri, name = cfg.tracking.uri, cfg.tracking.experiment
-    if cfg.tracking.kind == "none":
-        return
-    if uri is not None:
-        parts = urlsplit(uri)
-        if parts.scheme.split("+")[0] not in TRACKERS or "://" not in uri:
-            yield Problem(
-                where="tracking.uri",
-                what="no tracking server or database has such an address",
-                got=repr(uri),
-                do=f"Begin it with {'://, '.join(TRACKERS)}://, or leave it out.",
-            )
-        elif parts.password:
-            yield Problem(
-                where="tracking.uri",
-                what="a password must not stand in a config",
-                got=uri.replace(f":{parts.password}@", ":***@"),
-                do="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
-            )
-    if not name.strip() or name != name.strip():
-        yield Problem(
-            where="tracking.experiment",
-            what="a name is needed, without spaces around it",
-            got=repr(name),
-            do="Name it as MLflow should show it.",
-        )
+    if cfg.tracking.kind != "none":
+        words = mlflow_door.problems(cfg.tracking.uri, cfg.tracking.experiment)
+        yield from map(Problem.told, words)

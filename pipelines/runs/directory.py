@@ -36,6 +36,11 @@ class RunDirectory:
         place = self.path / "finished.json"
         return json.loads(place.read_text()) if place.is_file() else None
 
+    def config(self) -> str | None:
+        """Return the digest of the settings that the run was begun with."""
+        place = self.path / "config.json"
+        return json.loads(place.read_text())["config"] if place.is_file() else None
+
     def finish(self, how: Mapping[str, Any]) -> None:
         """Write how the run ended, whole or not at all."""
         write_whole(self.path / "finished.json", json.dumps(how, sort_keys=True, indent=1))
@@ -59,7 +64,7 @@ def take(store: Path, *, recipe: str, config: str) -> RunDirectory:
     """
     runs = listed(store, recipe=recipe)
     for directory in reversed(runs):
-        if _config_of(directory) == config and directory.finished() is None:
+        if directory.config() == config and directory.finished() is None:
             return directory
     number = int(runs[-1].run.rpartition("-")[2]) + 1 if runs else 1
     while True:
@@ -79,7 +84,7 @@ def finished_before(store: Path, *, recipe: str, config: str) -> RunDirectory | 
     """Return the newest run of this config that ended well, or None."""
     for directory in reversed(listed(store, recipe=recipe)):
         how = directory.finished()
-        if how and how.get("status") == "done" and _config_of(directory) == config:
+        if how and how.get("status") == "done" and directory.config() == config:
             return directory
     return None
 
@@ -92,8 +97,3 @@ def listed(store: Path, *, recipe: str) -> list[RunDirectory]:
         if (match := re.fullmatch(rf"{re.escape(recipe)}-(\d+)", place.name)) and place.is_dir()
     ]
     return [RunDirectory(run=place.name, path=place) for _, place in sorted(found)]
-
-
-def _config_of(directory: RunDirectory) -> str | None:
-    place = directory.path / "config.json"
-    return json.loads(place.read_text())["config"] if place.is_file() else None

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from cluster.call import EXECUTORS, Executor
 from cluster.failures import EXIT
 from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
-from cluster.track import default_uri, unsent
+from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
@@ -21,6 +21,7 @@ from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
+from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
@@ -57,19 +58,28 @@ def drive(
     Raises:
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
+        TrackingError: the place for tracking would never take this run.
         AddressError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
-    place = open_store(store)
-    planned = plan(loaded.graph, place, cuts)
+    planned = plan(loaded.graph, open_store(store, mode="read"), cuts)
     ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
-    before = finished_before(place.root, recipe=loaded.recipe, config=loaded.digest)
+    root = open_store(store, mode="read").root
+    names = {"recipe": loaded.recipe, "config": loaded.digest}
+    where = tracked(loaded, store=root)
+    waiting = unsent_before(root, **names) if where else []
+    before = finished_before(root, **names)
     if ready and before is not None:
-        return _again(planned, before, emit)
-    directory = take(place.root, recipe=loaded.recipe, config=loaded.digest)
-    known = not ready or directory.events.is_file()  # all was found: nothing to track
-    uri = _tracking(loaded, place) if known else None
-    journal = Journaled(loaded, directory, uri=uri, emit=emit)
+        return _again(planned, before, emit, where=where, waiting=waiting)
+    away = where.away() if where else None
+    place = open_store(store)
+    directory = take(place.root, **names)
+    if ready and not directory.events.is_file():
+        where = None  # all was found: nothing to track
+    journal = Journaled(loaded, directory, tracked=where, emit=emit)
+    if where is not None:
+        _tell(journal, away)
+        _send(where, waiting, emit)
     started = time.monotonic()
     with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
         outcome = walk(
@@ -83,7 +93,7 @@ def drive(
         )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(
-        loaded, directory, planned, outcome, store=place, tracking=uri, seconds=seconds
+        loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
     )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
@@ -91,14 +101,34 @@ def drive(
     if finished.status == "done" and whole:
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
-    left, fault = journal.close()
-    if left and fault:
-        emit({"event": "note", "text": fault})
-    return replace(finished, unsent=left)
+    return replace(finished, unsent=journal.close())
 
 
-def _again(planned: Plan, before: RunDirectory, emit: Seen) -> Finished:
-    """Say what an earlier run of the same graph found; nothing is run and nothing is tracked."""
+def _tell(emit: Seen, text: str | None) -> None:
+    if text:
+        emit({"event": "note", "text": text})
+
+
+def _send(where: Tracked, waiting: Sequence[RunDirectory], emit: Seen) -> list[Sender]:
+    """Send what earlier runs of this config could not."""
+    for directory in waiting:
+        left = unsent(directory.path)
+        _tell(emit, f"tracking: {directory.run} has {left} unsent events; they are sent now.")
+    return [where.send(directory) for directory in waiting]
+
+
+def _again(
+    planned: Plan,
+    before: RunDirectory,
+    emit: Seen,
+    *,
+    where: Tracked | None,
+    waiting: Sequence[RunDirectory],
+) -> Finished:
+    """Say what an earlier run of the same graph found; nothing is run.
+
+    Only what that run has not sent yet is tracked.
+    """
     how = before.finished() or {}
     nodes: dict[str, dict[str, Any]] = {}
     for entry in planned.nodes:
@@ -106,13 +136,17 @@ def _again(planned: Plan, before: RunDirectory, emit: Seen) -> Finished:
             nodes[entry.name] = {"state": "cached", "key": entry.key, "seconds": 0.0}
             emit({"event": "node", "node": entry.name, "state": "cached", "key": entry.key})
     kept = {name: how.get(name) for name in ("model", "report", "tracking")}
+    left = 0
+    for sender in _send(where, waiting, emit) if where else []:
+        left += sender.close()
+        _tell(emit, sender.fault)
     return Finished(
         status="done",
         code=EXIT["done"],
         run=before.run,
         nodes=nodes,
         metrics=how.get("metrics", {}),
-        unsent=unsent(before.path) if kept["tracking"] else 0,
+        unsent=left,
         **kept,
     )
 
@@ -124,7 +158,7 @@ def _finish(
     outcome: Outcome,
     *,
     store: LocalStore,
-    tracking: str | None,
+    tracking: Tracked | None,
     seconds: float,
 ) -> Finished:
     """Keep the model and the numbers, write the page, and say how the run ended."""
@@ -148,7 +182,7 @@ def _finish(
         report=write_report(
             loaded, directory, planned, outcome, store=store, metrics=metrics, reason=reason
         ),
-        tracking=tracking,
+        tracking=None if tracking is None else tracking.uri,
         reason=reason,
     )
 
@@ -200,13 +234,6 @@ def _stopping() -> Generator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _tracking(loaded: Loaded, store: LocalStore) -> str | None:
-    tracking = loaded.cfg.tracking
-    if tracking.kind == "none":
-        return None
-    return tracking.uri or default_uri(store.root)
 
 
 def _without_unsent(finished: Finished) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from importlib.metadata import version
 from typing import Any
 
 from cluster.journal import Events
-from cluster.track import Sender, start_sender
+from cluster.track import Sender, refusals
 from pipelines.graph.circumstances import git_state
 from pipelines.runs.directory import RunDirectory
 from pipelines.runs.loading import Loaded
+from pipelines.runs.tracked import Tracked
 
 Seen = Callable[[Mapping[str, Any]], None]
 
@@ -17,7 +18,7 @@ class Journaled:
     """Takes every event of one run; a fault of tracking never comes back through it."""
 
     def __init__(
-        self, loaded: Loaded, directory: RunDirectory, *, uri: str | None, emit: Seen
+        self, loaded: Loaded, directory: RunDirectory, *, tracked: Tracked | None, emit: Seen
     ) -> None:
         self.emit = emit
         self.events = Events(directory.events)
@@ -34,10 +35,7 @@ class Journaled:
                 "commit": (git_state() or {}).get("commit"),
             }
         )
-        self.sender: Sender | None = None
-        if uri is not None:
-            experiment = loaded.cfg.tracking.experiment
-            self.sender = start_sender(directory.path, uri, experiment)
+        self.sender: Sender | None = None if tracked is None else tracked.send(directory)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Record one event and show it; progress is shown only."""
@@ -46,9 +44,12 @@ class Journaled:
         if event["event"] != "finished":
             self.emit(event)
 
-    def close(self) -> tuple[int, str | None]:
-        """Wait a moment for the sender; return how many events are unsent, and why if it says."""
-        if self.sender is None:
-            return 0, self.events.fault
-        left = self.sender.close()
-        return left, self.sender.fault or self.events.fault
+    def close(self) -> int:
+        """Wait a moment for the sender; say what is amiss; return how many events are unsent."""
+        left, said = 0, [self.events.fault]
+        if self.sender is not None:
+            left = self.sender.close()
+            said += [self.sender.fault if left else None, refusals(self.sender.run_dir)]
+        for text in filter(None, said):
+            self.emit({"event": "note", "text": text})
+        return left

@@ -34,17 +34,18 @@ class Evil:
         return os.system, ("touch pwned",)
 
 
-@pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
-def test_B88_a_pickle_names_the_command_that_converts_it(golden: Golden, name: str) -> None:
-    torch.save({"state_dict": trunk(), "epoch": 3}, name)
+def test_B88_a_pickle_names_the_command_that_converts_it(golden: Golden) -> None:
+    torch.save({"state_dict": trunk(), "epoch": 3}, "net.pth")
     Path("classes.txt").write_text("n01440764\nn01443537\n")
-    code, said = check(name)
+    code, said = check("net.pth")
     assert code == 2
-    if name == "net.pth":
-        golden("B88_a_pickle", said)
-        for other in ("net.pt", "net.bin"):
-            Path(other).write_bytes(Path(name).read_bytes())
-            assert check(other) == (2, said.replace(name, other))
+    golden("B88_a_pickle", said)
+    for other in ("net.pt", "net.bin"):
+        Path(other).write_bytes(Path("net.pth").read_bytes())
+        assert check(other) == (2, said.replace("net.pth", other))
+    Path("net.safetensors").write_bytes(Path("net.pth").read_bytes())
+    code, said = check("net.safetensors")
+    assert code == 2
     command = said.partition("Convert it: ")[2].strip()
     command = command.replace("LIST", "classes.txt").replace("DIR", "made")
     done = call(*shlex.split(command)[1:], "--backbone", "small")
@@ -79,16 +80,16 @@ def test_B88_a_pickle_that_unpacks_to_more_than_its_size_is_stopped(
     torch.save({"w": torch.zeros(2)}, "small.pth")
     with (
         zipfile.ZipFile("small.pth") as whole,
-        zipfile.ZipFile("bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+        zipfile.ZipFile("bomb.pth", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bomb,
     ):
         for item in whole.namelist():
             if not item.endswith("data/0"):
                 bomb.writestr(item, whole.read(item))
                 continue
             with bomb.open(item, "w", force_zip64=True) as entry:
-                for _ in range(1500):
-                    entry.write(bytes(2**20))
-    assert Path("bomb.pth").stat().st_size < 3 * 2**20
+                for _ in range(70):  # over the GiB that is spared for any file
+                    entry.write(bytes(2**24))
+    assert Path("bomb.pth").stat().st_size < 6 * 2**20
     code, said = convert("bomb.pth")
     assert code == 2
     assert "it wants more memory than four times its size" in said

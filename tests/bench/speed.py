@@ -2,6 +2,7 @@
 
     python -m tests.bench.speed              what can be measured, and how long it takes
     python -m tests.bench.speed predict      images/s of the backbones' detectors, in turn
+    python -m tests.bench.speed tracking     training without and with tracking, in turn
 
 Rounds alternate between the rows, one thread each; the figure of a row is its median round.
 Exit code 1 when a ratio that is claimed does not hold.
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -22,8 +24,9 @@ from components.models.choices import Backbone, Lite0, Resnet
 from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
 from components.vocab.classes import Vocabulary
+from tests.bench.tracking_speed import Result, tracking
 
-ROUNDS, PICTURES, SIZE = 15, 1, 320  # one picture at a time, as `vocabox predict` does
+PICTURES, SIZE = 1, 320  # one picture at a time, as `vocabox predict` does
 LEAST = 1.25  # EfficientNet-Lite0 over ResNet-18
 
 
@@ -41,7 +44,7 @@ def _pictures() -> Batch:
     return Batch.of_pictures(torch.from_numpy(noise))
 
 
-def predict(*, rounds: int) -> tuple[dict[str, float], list[tuple[str, bool]]]:
+def predict(*, rounds: int) -> Result:
     """Return images/s a row, and the claims with whether they hold."""
     rows: dict[str, Callable[[], object]] = {}
     batch = _pictures()
@@ -59,28 +62,42 @@ def predict(*, rounds: int) -> tuple[dict[str, float], list[tuple[str, bool]]]:
             seconds[name].append(time.process_time() - start)
     rates = {name: PICTURES / median(taken[1:]) for name, taken in seconds.items()}
     ratio = rates["EfficientNet-Lite0 + FPN"] / rates["ResNet-18 + FPN"]
-    return rates, [(f"EfficientNet-Lite0 / ResNet-18 >= {LEAST}: {ratio:.2f}", ratio >= LEAST)]
+    rows_said = [(name, rate, "images a CPU second") for name, rate in rates.items()]
+    return rows_said, [(f"EfficientNet-Lite0 / ResNet-18 >= {LEAST}: {ratio:.2f}", ratio >= LEAST)]
 
 
-SPEEDS = {"predict": (predict, "half a minute")}
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """One thing to measure."""
+
+    measure: Callable[..., Result]
+    rounds: int
+    taken: str
+
+
+SPEEDS = {
+    "predict": Speed(measure=predict, rounds=15, taken="half a minute"),
+    "tracking": Speed(measure=tracking, rounds=5, taken="five minutes"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one row of SPEEDS; 1 when a ratio does not hold."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", nargs="?", choices=sorted(SPEEDS))
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, help="of each row; the more the steadier")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(argv)
     if asked.name is None:
-        for name, (_, taken) in SPEEDS.items():
-            print(f"{name:<10} {taken}")
+        for name, speed in SPEEDS.items():
+            print(f"{name:<10} {speed.taken}")
         return 0
     torch.set_num_threads(1)
-    rates, claims = SPEEDS[asked.name][0](rounds=asked.rounds)
-    for name, rate in rates.items():
-        row = {"v": 1, "event": "row", "row": name, "images_per_cpu_s": round(rate, 2)}
-        print(json.dumps(row) if asked.json else f"{name:<28} {rate:7.2f} images a CPU second")
+    speed = SPEEDS[asked.name]
+    rows, claims = speed.measure(rounds=asked.rounds or speed.rounds)
+    for name, value, unit in rows:
+        row = {"v": 1, "event": "row", "row": name, "value": round(value, 3), "unit": unit}
+        print(json.dumps(row) if asked.json else f"{name:<28} {value:8.3f} {unit}")
     for text, holds in claims:
         row = {"v": 1, "event": "claim", "claim": text, "holds": holds}
         print(json.dumps(row) if asked.json else f"{'holds' if holds else 'DOES NOT HOLD'}: {text}")

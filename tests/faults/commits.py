@@ -25,8 +25,10 @@ EVENTS = ("open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "
 Run = Callable[[dict[str, Any]], object]
 
 
-def points(folder: Path, *, run: Run = execute) -> tuple[int, list[str]]:
+def points(folder: Path, *, run: Run = execute, first_only: bool = False) -> tuple[int, list[str]]:
     """Kill a commit at each of its operations; return how many there are and what was torn.
+
+    With `first_only` it ends with the first that was torn.
 
     After each kill the artifact must be absent or whole, and the same call must finish it with
     the bytes of an undisturbed one.
@@ -35,7 +37,7 @@ def points(folder: Path, *, run: Run = execute) -> tuple[int, list[str]]:
     store = open_store(str(folder / "alone"))
     whole = execute(_payload(store))["digest"]
     at = 0
-    while True:
+    while not (wrong and first_only):
         at += 1
         store = open_store(str(folder / f"{at:03d}"))
         if not _killed(run, _payload(store), store.root, at=at):
@@ -49,6 +51,7 @@ def points(folder: Path, *, run: Run = execute) -> tuple[int, list[str]]:
         if execute(_payload(store))["digest"] != whole:
             wrong.append(f"operation {at}: other bytes after it")
         shutil.rmtree(store.root)
+    return at, wrong
 
 
 def _payload(store: LocalStore) -> dict[str, Any]:

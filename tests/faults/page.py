@@ -13,8 +13,8 @@ sources:
   labels: [{{kind: drawn, part: train_photos}}]
   test:
     - {{name: scenes, size: 64, source: {{kind: drawn, part: test_scenes}}}}
-stage1: {{steps: 60, batch: 8, warmup: 1, view: {{sizes: [24, 32]}}}}
-stage2: {{steps: 40, scenes: 4, photos: 4, warmup: 1, world: 2, scene_view: {{size: 64}},
+stage1: {{steps: 120, batch: 8, warmup: 1, view: {{sizes: [24, 32]}}}}
+stage2: {{steps: 120, scenes: 4, photos: 4, warmup: 1, world: 2, scene_view: {{size: 64}},
          photo_view: {{sizes: [24, 32]}}}}
 evaluate: {{pictures: 2}}
 run_on:

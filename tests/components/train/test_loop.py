@@ -14,7 +14,7 @@ from tests.components.train.forked import run_forked
 from tests.components.train.rectangles import CLASSES, batch, steps
 
 ALL = Vocabulary.of(f"fine:{i}" for i in range(CLASSES))
-STEPS = 20
+STEPS = 6  # twenty with Ray Train: tests/pipelines/nodes/test_two_train_workers.py
 COUNTS = {"classify": (0, 5), "joint": (3, 5)}  # scenes, photos; two workers share unevenly
 
 
@@ -64,7 +64,6 @@ def test_two_workers_give_the_losses_of_one(objective: str, tmp_path: Path) -> N
     one, two = (_run(objective, world=w, folder=tmp_path) for w in (1, 2))
     assert len(one["losses"]) == STEPS
     assert one["moved"] > 0.01
-    assert one["losses"][-1]["train/loss"] < one["losses"][0]["train/loss"]
     assert _worst(one, two) < 1e-6
 
 

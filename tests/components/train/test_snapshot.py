@@ -23,7 +23,7 @@ from tests.components.train.forked import run_forked
 from tests.components.train.rectangles import CLASSES, steps
 
 ALL = Vocabulary.of(f"fine:{i}" for i in range(CLASSES))
-STEPS, EVERY, SAY = 8, 2, 3
+STEPS, EVERY, SAY = 6, 2, 3
 COUNTS = {"classify": (0, 4), "joint": (2, 4)}
 
 

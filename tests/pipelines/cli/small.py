@@ -66,7 +66,7 @@ def load(config: Path, overrides: tuple[str, ...]) -> Loaded:
 def work(**rows: Any) -> Iterator[None]:
     """Put other rows in the table of work: the example's loader, and these."""
     before = dict(WORK)
-    WORK.update({"load": load, "check": lambda loaded: [], **rows})
+    WORK.update({"load": load, "check": lambda loaded: [], "tracking": lambda loaded: [], **rows})
     try:
         yield
     finally:

@@ -43,36 +43,49 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Any:
+    """Return one tab for all tests: a new one costs as much as a test."""
+    return browser.new_page()
+
+
 @pytest.fixture
-def see(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    pages: list[Any] = []
+def see(tab: Any, tmp_path: Path) -> Iterator[Any]:
+    told: list[tuple[str, Any]] = []
+
+    def forget() -> None:
+        for event, listener in told:
+            tab.remove_listener(event, listener)
+        told.clear()
 
     def open_html(html: str | Path, *, width: int = 1240) -> Opened:
-        place = html if isinstance(html, Path) else tmp_path / f"{len(pages)}.html"
+        forget()
+        place = html if isinstance(html, Path) else tmp_path / "page.html"
         if isinstance(html, str):
             place.write_text(html, encoding="utf-8")
-        pages.append(browser.new_page(viewport={"width": width, "height": 900}))
-        seen = Opened(pages[-1])
+        tab.goto("about:blank")
+        tab.set_viewport_size({"width": width, "height": 900})
+        seen = Opened(tab)
 
         def dialog(box: Any) -> None:
             seen.dialogs.append(box.message)
             box.dismiss()
 
-        seen.page.on("dialog", dialog)
-        seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
-        seen.page.on("console", lambda said: seen.errors.append(f"{said.type}: {said.text}"))
-        seen.page.on(
-            "request",
-            lambda asked: asked.url.startswith("data:") or seen.requests.append(asked.url),
-        )
-        seen.page.goto(place.as_uri())
-        seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-        seen.page.wait_for_timeout(100)
+        told.extend([
+            ("dialog", dialog),
+            ("pageerror", lambda error: seen.errors.append(str(error))),
+            ("console", lambda said: seen.errors.append(f"{said.type}: {said.text}")),
+            ("request", lambda ask: ask.url.startswith("data:") or seen.requests.append(ask.url)),
+        ])  # fmt: skip
+        for event, listener in told:
+            tab.on(event, listener)
+        tab.goto(place.as_uri())
+        tab.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        tab.wait_for_timeout(20)
         return seen
 
     yield open_html
-    for opened in pages:
-        opened.close()
+    forget()
 
 
 def columns(seen: Opened, head: str) -> list[list[str]]:
