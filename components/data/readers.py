@@ -173,6 +173,7 @@ class Listed:
     problems: list[str] = field(default_factory=list[str])
     pictures: int = 0
     missing: list[str] = field(default_factory=list[str])  # pictures with no file
+    there: list[Path] = field(default_factory=list[Path])  # files of the others
     boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes, without crowds
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
 
@@ -212,7 +213,9 @@ def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
     try:
         for sample in pictures_of(source.reader, files):
             listed.pictures += 1
-            if not sample.path.exists():
+            if sample.path.exists():
+                listed.there.append(sample.path)
+            else:
                 listed.missing.append(sample.source_name)
             flags = sample.flags.tolist()
             listed.boxes.update(c for c, f in zip(sample.classes, flags, strict=True) if f == 0)

@@ -52,6 +52,7 @@ class Sources:
     tune: tuple[Test, ...] = ()  # scored under val/: choose settings by these, not by test
     test: Annotated[tuple[Test, ...], MinLen(1)]  # the first of task scenes gives coco/AP
     max_bad_fraction: Fraction = 0.001  # share of pictures that may be left out
+    allow_overlap: bool = False  # true: go on where a picture is trained on and scored on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
