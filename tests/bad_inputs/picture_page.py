@@ -1,6 +1,8 @@
 """A small page of settings whose pictures a test writes."""
 
 import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,25 @@ stage1: {steps: 1, batch: 2}
 stage2: {steps: 1, scenes: 2, photos: 2}
 tracking: {kind: none}
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What packing made of the pictures."""
+
+    place: Path
+    record: dict[str, Any]  # of the set
+    notes: dict[str, Any]  # of the node
+    left: list[dict[str, str]]  # of quarantine.jsonl
+
+    def words(self, names: Collection[str]) -> str:
+        """Return what is said of these pictures."""
+        left = [f"{line['source_name']}: {line['check']}: {line['text']}"
+                for line in self.left if line["source_name"] in names]  # fmt: skip
+        noted = [f"{check} {self.record['noted'][check]}: {', '.join(first)}"
+                 for check, first in sorted(self.record["noted_first"].items())
+                 if {*first} <= {*names}]  # fmt: skip
+        return "\n".join(["left out", *left, "taken", *noted])
 
 
 class Page:
@@ -57,14 +78,15 @@ class Page:
             patch.chdir(self.folder)
             return call(command, "page.yaml", *settings, *(line if command == "run" else []))
 
-    def packed(self) -> tuple[dict[str, Any], str]:
-        """Pack what may be left out too; return the record, and in words what it says."""
+    def packed(self) -> Packed:
+        """Pack what may be left out too."""
         ended = self.vocabox("run", "sources.max_bad_fraction=1")
         assert ended.exit_code == 0, ended.output
         (place,) = self.folder.rglob("quarantine.jsonl")
-        record = json.loads(place.with_name("record.json").read_text())
-        lines = [json.loads(line) for line in place.read_text().splitlines()]
-        words = [f"{line['source_name']}: {line['check']}: {line['text']}" for line in lines]
-        noted = [f"{check} {n}: {', '.join(record['noted_first'][check])}"
-                 for check, n in sorted(record["noted"].items())]  # fmt: skip
-        return record, "\n".join(["left out", *words, "taken", *noted])
+        (manifest,) = self.folder.rglob("manifest.json")
+        return Packed(
+            place=place.parent,
+            record=json.loads(place.with_name("record.json").read_text()),
+            notes=json.loads(manifest.read_text())["notes"],
+            left=[json.loads(line) for line in place.read_text().splitlines()],
+        )

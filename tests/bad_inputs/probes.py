@@ -17,9 +17,11 @@ from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
+from components.data.check_table import Findings
 from components.data.decode import PictureError, decode, picture_bytes
 from components.data.labelled import Labelled, Supervision
 from components.data.pack_shards import pack
+from components.data.readers import SOURCES, CocoReader, CsvReader
 from components.data.shards import Shards, ShardsError
 from tests.components.data.small_sets import known
 
@@ -91,7 +93,19 @@ def _shards(place: Path) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
+def _labels(place: Path) -> Any:
+    """Read a label file; return the ids of the checks that it fails."""
+    found = Findings()
+    if place.suffix == ".csv":
+        SOURCES["csv"](CsvReader(level="fine"), {"table": place, "images": place.parent}, found)
+    else:
+        files = {"annotations": place, "images": place.parent}
+        SOURCES["coco"](CocoReader(level="fine"), files, found)
+    return [check for _, check in found.kinds]
+
+
 PROBES: dict[str, Callable[[Path], Any]] = {
+    "labels": _labels,
     "picture": _picture,
     "folder": _folder,
     "shards": _shards,

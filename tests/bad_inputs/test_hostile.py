@@ -1,8 +1,6 @@
 """Label files made to hurt: refused with words, and in little memory."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,33 +8,9 @@ import pytest
 
 from components.data.readers import CocoReader
 from tests.bad_inputs.doors import Doors, instances
+from tests.bad_inputs.probes import Told, probe_each
 
 MOST = 200 * 2**20  # bytes of own memory
-PROGRAM = """
-import json, os, sys
-from pathlib import Path
-import numpy
-from components.data.check_table import Findings
-from components.data.readers import SOURCES, CocoReader, CsvReader
-from components.data.sources import coco, labels_csv
-def memory(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-def look(path):
-    before, found = memory("VmRSS"), Findings()
-    kind = "csv" if path.suffix == ".csv" else "coco"
-    reader = {"csv": CsvReader, "coco": CocoReader}[kind](level="fine")
-    role = {"csv": "table", "coco": "annotations"}[kind]
-    SOURCES[kind](reader, {role: path, "images": path.parent}, found)
-    checks = [check for _, check in found.kinds]
-    print(json.dumps([path.name, memory("VmHWM") - before, checks]), flush=True)
-for path in map(Path, sys.argv[1:]):
-    if os.fork() == 0:
-        look(path)
-        os._exit(0)
-    if os.wait()[1] != 0:
-        sys.exit(f"{path}: its process died")
-"""
 
 
 def _write(place: Path, parts: Iterator[str]) -> None:
@@ -72,30 +46,21 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def looked_at(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, list[str]]]:
-    """Return, of each file, the bytes of own memory its reading took, and what was found.
-
-    Every file is read in a process of its own, forked from one that has imported the readers.
-    """
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """Return, of each file, the checks that its reading fails, and the memory that it took."""
     folder = tmp_path_factory.mktemp("hostile")
     for name, (parts, _) in HOSTILE.items():
         _write(folder / f"{name}.json", parts)
     _write(folder / "table.csv", _again("x", 40, before="image,labels\na.jpg,"))
-    places = [str(place) for place in sorted(folder.iterdir())]
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *places], capture_output=True, text=True, check=True
-    )
-    said = (json.loads(line) for line in ran.stdout.splitlines())
-    return {name: (grown, checks) for name, grown, checks in said}
+    found = probe_each("labels", sorted(folder.iterdir()), seconds=30)
+    return {place.name: one for place, one in found.items()}
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_B42_hostile_json_is_refused_in_little_memory(
-    looked_at: dict[str, tuple[int, list[str]]], case: str
-) -> None:
-    grown, checks = looked_at[f"{case}.json"]
-    assert checks[0] == HOSTILE[case][1]
-    assert grown < MOST, f"{grown >> 20} MB"
+def test_B42_hostile_json_is_refused_in_little_memory(told: dict[str, Told], case: str) -> None:
+    found = told[f"{case}.json"]
+    assert found.said[0] == HOSTILE[case][1]
+    assert found.peak < MOST, f"{found.peak >> 20} MB"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +78,8 @@ def test_B42_one_message_each(doors: Doors, golden: str, spoilt: str) -> None:
 
 
 def test_B55_a_table_of_one_long_line_is_refused_in_little_memory(
-    looked_at: dict[str, tuple[int, list[str]]],
+    told: dict[str, Told],
 ) -> None:
-    grown, checks = looked_at["table.csv"]
-    assert checks[0] == "csv.syntax"
-    assert grown < MOST // 4, f"{grown >> 20} MB"
+    found = told["table.csv"]
+    assert found.said[0] == "csv.syntax"
+    assert found.peak < MOST // 4, f"{found.peak >> 20} MB"
