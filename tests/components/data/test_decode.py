@@ -102,7 +102,7 @@ def test_a_telephone_picture_is_its_first_frame() -> None:
 def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
     """Telephones put a film behind it, in which any bytes stand."""
     data = coded(Image.fromarray(SMOOTH), "JPEG", progressive=True)
-    np.testing.assert_array_equal(decode(data + b"\xff\xda\0\0" * 99), decode(data))
+    np.testing.assert_array_equal(decode(data + bytes(4) + b"\xff\xda\0\0" * 99), decode(data))
     rgb = [b"\xff\xda\0\x08\1" + bytes([i]) + bytes(4) for i in range(3)]
     ends = data.index(b"\xff\xda")
     with pytest.raises(PictureError, match="more than 32 scans of a JPEG"):
