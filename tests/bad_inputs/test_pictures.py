@@ -101,6 +101,16 @@ def test_B63_to_B71_are_counted_in_the_records_of_set_and_node(run: Run) -> None
     assert not run.flag.exists()
 
 
+def test_B63_to_B71_data_check_names_each(run: Run) -> None:
+    table, photos = str(run.folder / "labels.csv"), str(run.folder / "photos")
+    found = call("data", "check", table, "--images", photos, "--deep", "--json")
+    assert found.exit_code == 2, found.output
+    told = [json.loads(line) for line in found.stdout.splitlines()]
+    named = {line["where"].partition(", ")[2]: line["check"] for line in told if "where" in line}
+    wanted = {name: check for name, (_, check) in {**run.bad, **run.odd}.items()} | run.no_files
+    assert {name: named.get(name) for name in wanted} == wanted
+
+
 def test_B63_to_B68_too_many_stop_a_run(run: Run, write_golden: bool) -> None:
     assert run.refused.exit_code == 2
     said = run.refused.stderr.partition("After mending")[0]
