@@ -177,6 +177,19 @@ def test_B63_to_B71_forty_pictures_are_packed_in_little_memory(open_folder: Path
     assert found.peak < 300 * MB, f"{found.peak / MB:.0f} MB"
 
 
+@pytest.mark.parametrize(("most", "code"), [("0.33", 2), ("0.34", 0)])
+def test_B63_data_check_and_run_leave_out_as_many(page: Page, most: str, code: int) -> None:
+    page.write({"page.jpg": b"<html>", "good.jpg": coded(PHOTO, "JPEG")})
+    page.labels("boxed.png", "good.jpg", "page.jpg")
+    setting = f"sources.max_bad_fraction={most}"
+    checked = call("data", "check", str(page.folder / "page.yaml"), "--set", setting)
+    assert checked.exit_code == code, checked.output
+    assert ("sources.labels: too many pictures cannot be used; got 1 of 3" in checked.stdout) == (
+        code == 2
+    )
+    assert page.vocabox("run", setting).exit_code == code
+
+
 def test_B65_what_is_no_file_does_not_hold_a_run_up(page: Page) -> None:
     wanted = write_no_files(page.photos)
     page.write({"good.jpg": coded(PHOTO, "JPEG")})
