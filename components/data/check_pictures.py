@@ -9,7 +9,7 @@ import numpy as np
 from components.data.check_table import CHECKS, Finding, Findings
 from components.data.decode import Header, PictureError, decode, look, picture_bytes
 from components.data.labelled import Labelled
-from components.data.quarantine import fitted, odd
+from components.data.quarantine import fitted, folder_of, odd
 from components.data.sources.label_problems import outside_problem
 
 Glance = Callable[[bytes], Header]
@@ -18,6 +18,7 @@ SWAPPED = "The sides are swapped: turn the boxes, or give back the picture its E
 DO: dict[str, str] = {
     "image.missing": "Add it, or remove its record.",
     "file.unreadable": "Change its rights, or copy it anew.",
+    "image.place": "Copy the picture into it.",
     "image.size": "Write the picture's own size, and look whether its boxes fit.",
     "image.undecodable": "Left out; save it as JPEG or PNG.",
     "image.truncated": "Left out; fetch it again.",
@@ -45,7 +46,7 @@ class Pictures:
     def look(self, sample: Labelled, where: str) -> None:
         """Tell what is wrong or odd about one picture."""
         try:
-            data = picture_bytes(sample.path)
+            data = picture_bytes(sample.path, within=folder_of(sample))
             header = self.glance(data)
         except PictureError as error:
             self._unusable(sample, where, error, DO.get(error.check, "Left out."))

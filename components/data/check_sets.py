@@ -31,6 +31,7 @@ def check_together(
         if given.part == "scored" and training:
             check_classes(counted, known=named, of="any source for training", found=found)
             _untaught(counted, set(counted.used) & named - taught, found)
+            _taught_too(given, counted, training, found)
     _unlisted(sources, found)
 
 
@@ -45,6 +46,26 @@ def _untaught(counted: Counted, class_ids: set[str], found: Findings) -> None:
                 do="Its metrics are -; add boxes or labels of it.",
             )
         )
+
+
+def _taught_too(
+    given: Given, counted: Counted, training: Sequence[Counted], found: Findings
+) -> None:
+    """Tell which pictures of a scored source have the bytes of one that is trained on."""
+    for digest, name in counted.digests.items():
+        for other in training:
+            if digest in other.digests:
+                found.add(
+                    Finding(
+                        check="split.overlap",
+                        severity=given.overlap,
+                        where=f"{given.name}, {name}",
+                        what="this picture is trained on too",
+                        got=f"the same bytes as {other.digests[digest]} of {other.name}",
+                        do="Keep it in one of them, or set sources.allow_overlap: true.",
+                    )
+                )
+                break
 
 
 def _unlisted(sources: Sequence[tuple[Given, Counted]], found: Findings) -> None:

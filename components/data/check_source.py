@@ -36,6 +36,7 @@ class Given:
     part: Literal["train", "scored", "file"]  # scored: its classes must be known to `train`
     reader: CocoReader | CsvReader | FoldersReader
     files: Mapping[str, Path]
+    overlap: Literal["E", "W"] = "E"  # how grave it is that a picture is trained on too
 
 
 @dataclass(kw_only=True, slots=True)
@@ -56,6 +57,7 @@ class Counted:
     used: Counter[str] = field(default_factory=Counter[str])  # ids -> boxes and labels
     first: dict[str, str] = field(default_factory=dict[str, str])  # ids -> the first picture
     listed: set[str] = field(default_factory=set[str])  # names of pictures
+    digests: Mapping[bytes, str] = field(default_factory=dict[bytes, str])  # -> the first picture
 
 
 def check_source(
@@ -79,6 +81,7 @@ def check_source(
     counted.classes, counted.rows = listed.classes, dict(listed.rows)
     name = next(given.files[role] for role in LABELS if role in given.files).name
     pictures = Pictures(name=name, folder=given.files["images"], glance=glance, found=found)
+    counted.digests = pictures.digests
     for sample in listed.pictures:
         where = f"{name}, {sample.source_name}"
         _count(sample, counted)

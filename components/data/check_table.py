@@ -41,7 +41,7 @@ CHECKS: dict[str, Check] = {
     "label.unknown_class": Check("E", "a label that is in no list of classes"),
     "label.conflict": Check("W", "a class is present and absent: taken as unknown"),
     "label.empty_class": Check("W", "a class without a sample; its metrics are -"),
-    "image.place": Check("E", "a picture's name is absolute or leads out of its folder"),
+    "image.place": Check("E", "a picture's name is absolute, or leads out of its folder"),
     "image.missing": Check("E", "listed, and there is no such file"),
     "image.unlisted": Check("W", "a file in the folder of images that no record names"),
     "image.size": Check("E", "the picture's size is not what the label file says"),
@@ -51,7 +51,7 @@ CHECKS: dict[str, Check] = {
     "image.animated": Check("Q", "more than one frame"),
     "image.small": Check("W", "a side is shorter than 8 px"),
     "image.suffix": Check("I", "the bytes are not what the suffix says"),
-    "image.mode": Check("I", "CMYK, 16 bits, palette or alpha: converted to RGB"),
+    "image.mode": Check("I", "grey, CMYK, 16 bits, palette or alpha: converted to RGB"),
     "image.exif": Check("I", "turned upright by its EXIF tag"),
     "box.not_four": Check("E", "a box is not four numbers"),
     "box.nan": Check("E", "a number of a box is not finite"),
@@ -66,6 +66,7 @@ CHECKS: dict[str, Check] = {
     "box.no_crowd": Check("I", "iscrowd is missing: taken as 0"),
     "box.no_area": Check("I", "area is missing: taken as width x height"),
     "dup.exact": Check("W", "one picture stands twice in a source, byte for byte"),
+    "split.overlap": Check("E", "a picture that is scored is trained on too, byte for byte"),
     "set.empty": Check("E", "no picture is left"),
 }
 
@@ -81,7 +82,6 @@ NOT_CHECKED: dict[str, str] = {
     "index.schema": _SHARDS,
     "overlay.parent": "there are no overlays yet",
     "key.bad": "keys are numbers given while packing, so none can be bad",
-    "split.overlap": "not yet: pictures of train and test parts are not compared",
     "split.near": "near duplicates are not looked for yet",
     "dup.near": "near duplicates are not looked for yet",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.data.decode import PictureError, decode
+from components.data.decode import PictureError, decode, picture_bytes
 from components.data.draw_boxes import written_out
 from components.data.drawn.pictures import photo, photo_classes, scene, truth
 from components.data.drawn.world import World
@@ -58,8 +58,8 @@ def of_labelled(pictures: Iterable[Labelled], *, count: int) -> Iterator[Sample]
         caption = ", ".join(_name(label) for label in one.present) or one.source_name
         names = tuple(_name(label) for label in one.classes)
         try:
-            pixels = decode(one.path.read_bytes())
-        except (PictureError, OSError) as error:
+            pixels = decode(picture_bytes(one.path))
+        except PictureError as error:
             pixels, caption = None, f"{one.source_name}: {error}"
         yield Sample(pixels=pixels, boxes=one.boxes, names=names, caption=caption)
 

@@ -1,7 +1,8 @@
 """The one door for pictures: bytes in, upright RGB out, limits before anything is allocated."""
 
-import contextlib
 import io
+import os
+import re
 import stat
 import struct
 import warnings
@@ -17,6 +18,9 @@ SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 16_384
+OUTSIDE = "a link leads out of the folder of images; copy the picture into it"
+BAND = 512  # rows turned into RGB at once: a large picture is never in memory three times
+MOST = f"at most {MOST_PIXELS}, and {LONGEST_SIDE} a side"
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # its values that turn, and what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,6 +56,7 @@ class Header:
     height: int
     turn: int  # of TURNS, or 1: the stored picture is upright
     mode: str  # of the stored picture, as Pillow names it: RGB, L, CMYK, I;16, P, ...
+    converted: bool  # its pixels are no plain RGB: grey, inks, a palette, 16 bits, see-through
 
     @property
     def turned(self) -> bool:
@@ -59,19 +64,33 @@ class Header:
         return self.turn != 1
 
 
-def picture_bytes(path: Path) -> bytes:
-    """Read a picture's file; raise PictureError where there is none of a size we read."""
+def picture_bytes(path: Path, *, within: Path | None = None) -> bytes:
+    """Read a picture's file, which may be anything: a folder, a pipe, a link to what is private.
+
+    Args:
+        path: of the file.
+        within: the folder that links may not lead out of; None follows them anywhere.
+
+    Raises:
+        PictureError: there is no file of a size we read, or it lies outside.
+    """
     try:
         about = path.stat()
+        if within is not None and not _lies_in(path, within):
+            raise PictureError("image.place", OUTSIDE)
         if not stat.S_ISREG(about.st_mode):
             raise PictureError("file.unreadable", "not a file")
         if about.st_size > MOST_BYTES:
             raise PictureError("image.too_large", f"{about.st_size} bytes; at most {MOST_BYTES}")
         return path.read_bytes()
     except FileNotFoundError:
-        raise PictureError("image.missing", "no such file in the folder of images") from None
+        raise PictureError("image.missing", "no such file") from None
     except OSError as error:
         raise PictureError("file.unreadable", error.strerror or str(error)) from None
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def look(data: bytes) -> Header:
@@ -98,13 +117,13 @@ def decode(data: bytes) -> np.ndarray:
         raise PictureError("image.too_large", f"{len(data)} bytes; at most {MOST_BYTES}")
     with _opened(data) as picture:
         header = _header(picture)
-        if header.format == "JPEG" and picture.mode in ("RGB", "L") and not header.turned:
-            with contextlib.suppress(ValueError):  # stricter than Pillow, whose pixels are equal
-                return simplejpeg.decode_jpeg(data, "RGB")
+        stored = _whole_jpeg(data, picture.mode) if header.format == "JPEG" else None
+        if stored is not None and not header.turned:
+            return stored
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of Pillow, on odd metadata
-                return np.asarray(_rgb(picture, header.turn))
+                return _pixels(picture if stored is None else Image.fromarray(stored), header.turn)
         except BROKEN as error:
             raise PictureError("image.truncated", str(error)) from None
 
@@ -121,15 +140,16 @@ def _opened(data: bytes) -> Image.Image:
             "image.undecodable", f"not one of {', '.join(FORMATS)}; {begins}"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("image.too_large", str(error)) from None
+        told = re.search(r"\d+ pixels", str(error))
+        raise PictureError("image.too_large", f"{told[0] if told else error}; {MOST}") from None
     except BROKEN as error:
-        raise PictureError("image.undecodable", str(error)) from None
+        raise PictureError("image.undecodable", f"damaged: {error}") from None
 
 
 def _header(picture: Image.Image) -> Header:
     width, height = picture.size
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
-        raise PictureError("image.too_large", f"{width} x {height} pixels")
+        raise PictureError("image.too_large", f"{width} x {height} pixels; {MOST}")
     many = picture.format == "MPO"  # a JPEG with previews behind it, as telephones write
     if not many and getattr(picture, "n_frames", 1) > 1:
         raise PictureError("image.animated", "more than one frame")
@@ -140,6 +160,7 @@ def _header(picture: Image.Image) -> Header:
         height=width if turn in SWAPS else height,
         turn=turn,
         mode=picture.mode,
+        converted=picture.mode != "RGB" or "transparency" in picture.info,
     )
 
 
@@ -154,9 +175,33 @@ def _turn(picture: Image.Image) -> int:
         return 1
 
 
-def _rgb(picture: Image.Image, turn: int) -> Image.Image:
+def _whole_jpeg(data: bytes, mode: str) -> np.ndarray | None:
+    """Return the pixels of a JPEG as stored; None where Pillow has to say what they are.
+
+    Pillow fills a picture that was cut and then closed with grey, and says nothing.
+    """
+    try:
+        stored = simplejpeg.decode_jpeg(data, "CMYK" if mode == "CMYK" else "RGB")
+    except ValueError as error:
+        if "remature end" in str(error):
+            raise PictureError("image.truncated", str(error)) from None
+        return None  # rubbish between markers, which cameras leave: no damage
+    return None if mode == "CMYK" else stored
+
+
+def _pixels(picture: Image.Image, turn: int) -> np.ndarray:
+    """Return uint8 [H, W, 3], upright, made a band of rows at a time."""
     if turn in TURNS:
         picture = picture.transpose(TURNS[turn])
+    width, height = picture.size
+    out = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, BAND):
+        below = min(top + BAND, height)
+        out[top:below] = np.asarray(_rgb(picture.crop((0, top, width, below))))
+    return out
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # Pillow would clip 16 bits at 255: a white picture
         deep = np.asarray(picture).astype(np.uint32)
         return Image.fromarray((deep // 257).clip(0, 255).astype(np.uint8)).convert("RGB")

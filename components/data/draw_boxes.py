@@ -42,7 +42,7 @@ def draw_boxes(picture: np.ndarray, boxes: Sequence[Box], *, least_side: int = 3
         if x2 <= x1 or y2 <= y1:
             continue
         colour = box.colour or colour_of(box.class_id)
-        pen.rectangle((x1, y1, x2 - 1, y2 - 1), outline=colour, width=2)
+        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=2)
         text = label_of(box)
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
         y = max(0.0, y1 - (bottom - top) - 4)

@@ -195,6 +195,7 @@ def _record(
         "index": {"file": "index.parquet", **_digest(out / "index.parquet")},
         "quarantined": dict(found.bad),
         "noted": dict(found.noted),
+        "noted_first": found.noted_first,
         "order": order,
     }
     text = json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1)

@@ -29,8 +29,8 @@ from components.data.sources.label_problems import DataError, few, outside_probl
 SAY_EVERY = 100  # pictures
 ROUNDING = 1.0  # px by which a box may leave its picture
 SMALL = 8  # px; a shorter side is noted
-EXAMPLES = 5  # pictures left out that are named when there are too many
-_SAME = {"jpeg": "jpg"}  # suffixes that mean one of ours
+EXAMPLES = 5  # pictures that are named of those left out, and of each odd kind
+_SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "dib": "bmp"}  # suffixes of one of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Looked:
     seen: int = 0
     left: list[dict[str, str]] = field(default_factory=list[dict[str, str]])  # left out, why
     noted: Counter[str] = field(default_factory=Counter[str])  # check id -> odd, and taken
+    noted_first: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # pictures
     problems: list[str] = field(default_factory=list[str])
 
     @property
@@ -114,7 +115,7 @@ def refuse(found: Looked, *, name: str, most: float) -> None:
 
 
 def _look_at(sample: Labelled, found: Looked) -> None:
-    data = picture_bytes(sample.path)
+    data = picture_bytes(sample.path, within=folder_of(sample))
     header = look(data)
     decode(data)
     boxes = fitted(sample, header)
@@ -123,9 +124,20 @@ def _look_at(sample: Labelled, found: Looked) -> None:
     outside = (outside_problem(tuple(box), sides, where) for box in boxes.tolist())
     found.problems += [str(problem) for problem in outside if problem]
     clipped = boxes.clip(0, np.array([*sides, *sides], np.float32))
-    found.noted += odd(sample, header, moved=np.abs(boxes - clipped).max(1, initial=0), to=clipped)
+    strange = odd(sample, header, moved=np.abs(boxes - clipped).max(1, initial=0), to=clipped)
+    found.noted += strange
+    for check in +strange:
+        names = found.noted_first.setdefault(check, [])
+        names += [where] * (len(names) < EXAMPLES)
     key, digest = f"{len(found.usable):08d}", hashlib.sha256(data).digest()
     found.usable.append(Usable(replace(sample, boxes=clipped), header, key, digest))
+
+
+def folder_of(sample: Labelled) -> Path:
+    """Return the folder of images: where the picture's name in its source starts from."""
+    parts = Path(sample.source_name).parts
+    below = len(parts) if sample.path.parts[-len(parts) :] == parts else 1
+    return sample.path.parents[below - 1]
 
 
 def fitted(sample: Labelled, header: Header) -> np.ndarray:
@@ -150,8 +162,8 @@ def odd(sample: Labelled, header: Header, *, moved: np.ndarray, to: np.ndarray) 
         "box.outside": (moved > ROUNDING).sum(),
         "box.thin": (to[:, 2:] - to[:, :2] < 1).any(1).sum(),
         "image.exif": header.turned,
-        "image.mode": header.mode not in ("RGB", "L"),
+        "image.mode": header.converted,
         "image.small": min(header.width, header.height) < SMALL,
-        "image.suffix": _SAME.get(suffix, suffix) != SUFFIXES[header.format],
+        "image.suffix": bool(suffix) and _SAME.get(suffix, suffix) != SUFFIXES[header.format],
     }
     return Counter({check: int(count) for check, count in counts.items()})

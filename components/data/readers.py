@@ -46,9 +46,9 @@ class FoldersReader:
 class Columns:
     """Names of the columns of a table of image labels."""
 
-    image: str = "image"
-    labels: str = "labels"
-    split: str | None = None
+    image: str = "image"  # of the picture's path, from `images`
+    labels: str = "labels"  # of its labels
+    split: str | None = None  # of the part a row belongs to; must be there if named
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +68,12 @@ class Coco:
 
     kind: Literal["coco"] = "coco"
     annotations: str  # instances JSON
-    images: str  # folder
+    images: str  # folder that the names of pictures start from
     level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
-    box_format: Literal["xywh", "xyxy"] = "xywh"
-    unannotated: Literal["no_box", "unlabelled"] = "no_box"  # pictures without annotation
-    thin: Literal["list", "error"] = "list"  # boxes with a side under 1 px
+    box_format: Literal["xywh", "xyxy"] = "xywh"  # left, top, width, height; or two corners
+    unannotated: Literal["no_box", "unlabelled"] = "no_box"  # a picture without annotation holds
+    # no object, or was never looked at
+    thin: Literal["list", "error"] = "list"  # boxes with a side under 1 px: say so, or stop
 
     @property
     def reader(self) -> CocoReader:
@@ -96,7 +97,7 @@ class Folders:
 
     kind: Literal["folders"] = "folders"
     images: str  # folder of class folders
-    level: Text
+    level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
 
     @property
     def reader(self) -> FoldersReader:
@@ -115,11 +116,12 @@ class Csv:
 
     kind: Literal["csv"] = "csv"
     table: str  # CSV with a header
-    images: str  # folder
-    level: Text
+    images: str  # folder that the names of pictures start from
+    level: Text  # of the classes: coarse, fine, ...; ids are <level>:<name>
     columns: Columns = field(default_factory=Columns)
-    separator: Text = "|"
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    separator: Text = "|"  # between the labels of one picture; -name is a class known absent
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values; only rows
+    # that have one of them are kept
 
     @property
     def reader(self) -> CsvReader:
@@ -171,6 +173,7 @@ class Listed:
     problems: list[str] = field(default_factory=list[str])
     pictures: int = 0
     missing: list[str] = field(default_factory=list[str])  # pictures with no file
+    there: list[Path] = field(default_factory=list[Path])  # files of the others
     boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes, without crowds
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
 
@@ -210,7 +213,9 @@ def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
     try:
         for sample in pictures_of(source.reader, files):
             listed.pictures += 1
-            if not sample.path.exists():
+            if sample.path.exists():
+                listed.there.append(sample.path)
+            else:
                 listed.missing.append(sample.source_name)
             flags = sample.flags.tolist()
             listed.boxes.update(c for c, f in zip(sample.classes, flags, strict=True) if f == 0)

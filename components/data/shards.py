@@ -1,8 +1,15 @@
-"""Shards read back through their index: pictures by row, targets by row, bytes verified."""
+"""Shards read back through their index: pictures by row, targets by row, bytes verified.
+
+A set may come from a stranger. Only bytes that the index names are read, from plain files beside
+it, of members that are pictures; nothing is unpacked, decompressed, unpickled or run.
+"""
 
 import hashlib
 import json
 import os
+import re
+import stat
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.data.decode import MOST_BYTES, SUFFIXES
 from components.data.index_schema import RECORD_VERSION, SCHEMA
 from components.data.labelled import Supervision, Target
 from components.vocab.classes import Vocabulary
+
+HEADER = tarfile.BLOCKSIZE
+SHARD = re.compile(r"[0-9A-Za-z_-]{1,100}\.tar")
+MEMBER = re.compile(rf"[0-9A-Za-z_-]{{1,100}}\.({'|'.join(SUFFIXES.values())})")
+ROW_BYTES = 32  # an index is no smaller, a row: its digests do not compress
+MOST_LABELS = 1000  # boxes or labels a picture, on the average
 
 
 class ShardsError(ValueError):
@@ -46,7 +60,8 @@ class Shards:
         """Open a set; raise ShardsError when it is none, or of a newer version."""
         try:
             record = json.loads((path / "record.json").read_text(encoding="utf-8"))
-            version, _ = int(record["version"]), (record["samples"], record["shards"])
+            version, _ = int(record["version"]), record["samples"]
+            names = [str(shard["file"]) for shard in record["shards"]]
             _ = record["index"]["sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ShardsError(
@@ -56,6 +71,11 @@ class Shards:
             raise ShardsError(
                 f"{path}: record version {version}; got a newer set than this vocabox "
                 f"reads, which is up to {RECORD_VERSION}. Update vocabox."
+            )
+        if wrong := [name for name in names if not SHARD.fullmatch(name)]:
+            raise DamagedError(
+                f"{path}: a shard is a tar file beside its record; got {wrong[0]!r:.80}. "
+                "Do not use this set."
             )
         return cls(path, record, Vocabulary.read(path / "vocabulary.json"))
 
@@ -78,14 +98,14 @@ class Shards:
         """Return the picture's bytes; held against their digest the first time.
 
         Raises:
-            DamagedError: a shard is missing, cut or changed.
+            DamagedError: a shard is missing, cut or changed, or the member is no plain picture.
         """
         shard, offset = int(self._column["shard"][row]), int(self._column["offset"][row])
         size = int(self._column["size"][row])
         name = self.record["shards"][shard]["file"]
         try:
             if shard not in self._files:
-                self._files[shard] = os.open(self.path / name, os.O_RDONLY)
+                self._files[shard] = _open(self.path / name)
             data = os.pread(self._files[shard], size, offset)
         except OSError as error:
             raise DamagedError(
@@ -97,6 +117,12 @@ class Shards:
                 raise DamagedError(
                     f"{name}, byte {offset}: sample {row} is damaged; got {len(data)} of {size} "
                     "bytes with another digest. Pack the set again."
+                )
+            header = os.pread(self._files[shard], HEADER, offset - HEADER)
+            if wrong := _member(header, key=str(self._text["key"][row]), size=size):
+                raise DamagedError(
+                    f"{name}, byte {offset - HEADER}: sample {row} is not the picture that the "
+                    f"index names; got {wrong}. Pack the set again."
                 )
             self._verified.add(row)
         return data
@@ -151,14 +177,65 @@ def _index(path: Path, record: dict[str, Any]) -> pa.Table:
             raise DamagedError(
                 f"{where}: damaged; got another digest than the record's. Pack the set again."
             )
+        _size(place, samples=record["samples"], where=where)
         table = pq.read_table(place, schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
         raise DamagedError(f"{where}: cannot be read; got {error}. Pack the set again.") from error
-    if len(table) != record["samples"]:
-        raise DamagedError(
-            f"{where}: {record['samples']} samples are due; got {len(table)}. Pack the set again."
-        )
+    _places(table, shards=len(record["shards"]), where=where)
     return table
+
+
+def _size(place: Path, *, samples: int, where: str) -> None:
+    """Refuse an index that would grow in memory: few bytes may say that they are many rows."""
+    with pq.ParquetFile(place) as file:
+        about = file.metadata
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    most = max((sum(g.column(c).num_values for g in groups) for c in range(about.num_columns)),
+               default=0)  # fmt: skip
+    if about.num_rows != samples:
+        raise DamagedError(
+            f"{where}: {samples} samples are due; got {about.num_rows}. Pack the set again."
+        )
+    if samples * ROW_BYTES > place.stat().st_size or most > MOST_LABELS * max(samples, 1):
+        raise DamagedError(
+            f"{where}: says more than its bytes can hold; got {samples} rows and {most} values in "
+            f"{place.stat().st_size} bytes. Do not use this set."
+        )
+
+
+def _places(table: pa.Table, *, shards: int, where: str) -> None:
+    """Refuse an index that names bytes where no picture can be."""
+    for name, low, high in (("shard", 0, shards - 1), ("offset", HEADER, None),
+                            ("size", 0, MOST_BYTES)):  # fmt: skip
+        column = table[name].to_numpy(zero_copy_only=False)
+        wrong = (column < low) | (column > (np.inf if high is None else high))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise DamagedError(
+                f"{where}, row {row}: {name} cannot be; got {column[row]}. Pack the set again."
+            )
+
+
+def _open(path: Path) -> int:
+    """Open a shard, which is a file: a pipe would wait for ever."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{path.name} is not a file")
+    return handle
+
+
+def _member(header: bytes, *, key: str, size: int) -> str | None:
+    """Return what a tar header is, where it is not that of a plain picture of this key and size."""
+    try:
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        return f"no tar header ({error}): it begins with {header[:8]!r}"
+    if member.type != tarfile.REGTYPE:
+        return f"a member of type {member.type!r} named {member.name!r:.80}"
+    if not MEMBER.fullmatch(member.name) or member.name.rpartition(".")[0] != key:
+        return f"a member named {member.name!r:.80}"
+    return None if member.size == size else f"a member of {member.size} bytes, not {size}"
 
 
 def _lists(column: pa.ChunkedArray) -> tuple[np.ndarray, Any]:

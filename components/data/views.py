@@ -18,7 +18,7 @@ class SceneView:
     time and the maps of a CPU run end at stride 32.
     """
 
-    size: Side
+    size: Side  # px, long side
     scale: tuple[Share, Share] = (1.0, 1.0)  # smallest, largest factor on size
     flip: bool = True  # left and right, half of the time
     exposure: Fraction = 0.0  # gain 1 +- this
@@ -30,12 +30,12 @@ class SceneView:
 class PhotoView:
     """Training photos with image labels: a crop, its long side scaled to one of `sizes`."""
 
-    sizes: Annotated[tuple[Side, ...], MinLen(1)]  # one is drawn for each step
+    sizes: Annotated[tuple[Side, ...], MinLen(1)]  # px, long side; one is drawn for each step
     crop: Share = 0.6  # least share of each side that is kept
-    flip: bool = True
-    exposure: Fraction = 0.15
-    level: Fraction = 0.05
-    pad_to: Annotated[int, Interval(ge=1, le=256)] = 8
+    flip: bool = True  # left and right, half of the time
+    exposure: Fraction = 0.15  # gain 1 +- this
+    level: Fraction = 0.05  # offset +- this, of full white
+    pad_to: Annotated[int, Interval(ge=1, le=256)] = 8  # sides of a batch are multiples
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,7 +39,7 @@ class Small:
     """A network of a third of a million weights for small pictures on a CPU; strides 4, 8, 16."""
 
     kind: Literal["small"] = "small"
-    weights: str = "none"
+    weights: str = "none"  # none: from random; else a .safetensors file, or a folder of a run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +51,8 @@ class Resnet:
     """
 
     kind: Literal["resnet"] = "resnet"
-    depth: Literal[18, 50] = 18
-    weights: str = "none"
+    depth: Literal[18, 50] = 18  # layers
+    weights: str = "none"  # none: from random; else a .safetensors file, or a folder of a run
     frozen_stages: Annotated[int, Interval(ge=0, le=5)] = 2  # stem, layer 1, ...; with weights only
 
 
@@ -61,7 +61,7 @@ class Lite0:
     """EfficientNet-Lite0 of timm; strides 8, 16, 32. Made to start from weights."""
 
     kind: Literal["lite0"] = "lite0"
-    weights: str = "none"
+    weights: str = "none"  # efficientnet-lite0 (its package), a file or folder, or none: random
     frozen_stages: Annotated[int, Interval(ge=0, le=8)] = 3  # stem and blocks; with weights only
 
 
@@ -87,18 +87,19 @@ def _scenes() -> SceneView:
 class Stage1:
     """Paper 5, stage I: classify photos through the detector's own region features."""
 
-    steps: Count = 700
+    steps: Count = 700  # updates of the weights
     batch: Count = 64  # photos a step, over all workers
-    lr: Positive = 2e-3
+    lr: Positive = 2e-3  # peak rate of AdamW, after the warmup; then half a cosine down to 0
     backbone_lr: Positive | None = None  # of the trunk; default: lr
-    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02
-    warmup: Annotated[int, Ge(0)] = 30  # steps
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02  # of AdamW
+    warmup: Annotated[int, Ge(0)] = 30  # steps in which the rate rises
     clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0  # largest norm of the gradient
     view: PhotoView = field(default_factory=_photos)
     form: Literal["region", "pooled"] = "region"  # pooled: average pool; only the trunk moves on
-    multi: Literal["soft", "sigmoid"] = "soft"  # photos with several labels
-    dtype: Literal["float32", "float64"] = "float32"
-    seed: int = 0
+    multi: Literal["soft", "sigmoid"] = "soft"  # photos with several labels: one softmax over all
+    # classes that shares 1 among them, or a yes or no for each class
+    dtype: Literal["float32", "float64"] = "float32"  # of all numbers; float64 for comparisons
+    seed: int = 0  # of the first weights, the order and the crops
     world: Count = 1  # workers; part of the result, for it changes the order of sums
 
 
@@ -106,20 +107,20 @@ class Stage1:
 class Stage2:
     """Paper 5, stage II: one step draws scenes with boxes and photos with labels."""
 
-    steps: Count = 300
-    scenes: Count = 6  # a step, over all workers
-    photos: Annotated[int, Ge(0)] = 18  # a step, over all workers; 0: boxes only
+    steps: Count = 300  # updates of the weights
+    scenes: Count = 6  # pictures with boxes a step, over all workers
+    photos: Annotated[int, Ge(0)] = 18  # with labels, a step, over all workers; 0: boxes only
     image_weight: Annotated[float, Interval(ge=0, le=1000)] = (
         0.1  # w of the photos' loss; 0: boxes only
     )
-    lr: Positive = 2e-3
-    backbone_lr: Positive | None = None
-    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02
-    warmup: Annotated[int, Ge(0)] = 30
-    clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0
+    lr: Positive = 2e-3  # peak rate of AdamW, after the warmup; then half a cosine down to 0
+    backbone_lr: Positive | None = None  # of the trunk; default: lr
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02  # of AdamW
+    warmup: Annotated[int, Ge(0)] = 30  # steps in which the rate rises
+    clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0  # largest norm of the gradient
     scene_view: SceneView = field(default_factory=_scenes)
     photo_view: PhotoView = field(default_factory=_photos)
-    multi: Literal["soft", "sigmoid"] = "soft"
-    dtype: Literal["float32", "float64"] = "float32"
-    seed: int = 0
-    world: Count = 1
+    multi: Literal["soft", "sigmoid"] = "soft"  # photos with several labels: as in stage1
+    dtype: Literal["float32", "float64"] = "float32"  # of all numbers; float64 for comparisons
+    seed: int = 0  # of new weights, the order, the crops and the samplers
+    world: Count = 1  # workers; part of the result, for it changes the order of sums

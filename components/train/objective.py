@@ -60,7 +60,9 @@ def joint(
     Scenes: -log S_fg - log S at objects, -log(1 - S_fg) elsewhere (Eq. 1-2; no background slot in
     g). Photos: -log S-hat of the whole picture, without the foreground term: it would push S_fg up
     everywhere; nor do they train proposals and boxes. Without photos in `batches`: scenes only.
-    Differs: g's sum is divided by all regions drawn, not by the objects among them.
+    Differs: the sums of g and of the boxes are divided by all regions drawn, not by the objects
+    among them: few objects in a batch then weigh little, as in torchvision. (200 steps on 600
+    photos of clothes: AP50 .35; .33 with boxes divided by the objects. One seed.)
     """
     scenes = batches["boxes"]
     maps = model.maps(scenes)
@@ -79,11 +81,7 @@ def joint(
         "rpn_box": (smooth_l1_sum(shifts, anchored.wanted), anchors, proposed.deltas),
         "foreground": (sigmoid_sum(foreground, drawn.is_object), regions, foreground),
         "class": (softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions, classes),
-        "box": (
-            smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights),
-            _count(len(objects), x),
-            deltas,
-        ),
+        "box": (smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights), regions, deltas),
     }
     losses = {name: Loss(_whole(total, of), count) for name, (total, count, of) in sums.items()}
     if "labels" in batches:

@@ -19,8 +19,12 @@ def data() -> None:
     """Look at data, and check it."""
 
 
-@data.command(epilog="\b\nExample:\n  vocabox data show configs/first_run.yaml --out sheet.png")
+@data.command(
+    epilog="\b\nExample:\n  vocabox data show configs/first_run.yaml --out sheet.png\n"
+    "  vocabox data show configs/first_run.yaml draw.seed=1 --out other.png"
+)
 @click.argument("source", metavar="CONFIG_OR_SHARDS")
+@given.settings_argument
 @click.option("--out", default="sheet.png", show_default=True, help="Picture to write (.png).")
 @click.option(
     "--count",
@@ -31,17 +35,33 @@ def data() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there under --out.")
 @given.json_option
-def show(*, source: str, out: str, count: int, overwrite: bool, as_json: bool) -> int:
-    """Draw samples on one sheet: of a config's sources, or of packed shards."""
+def show(
+    *,
+    source: str,
+    settings: tuple[str, ...],
+    out: str,
+    count: int,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Draw samples of a config or of shards.
+
+    Of each source of a config some are drawn, all on one sheet. KEY=VALUE changes a setting of the
+    config, as for `run`.
+    """
     place, sheet = Path(source), Path(out)
     keep = "" if overwrite else "Pass --overwrite, or name another."
     found = given.check_out(sheet, option="--out", keep=keep)
     if (place / "record.json").is_file():
+        if settings:
+            do = "Leave it out, or give a config."
+            what = "packed shards have no settings to change"
+            found.append(Problem(where="KEY=VALUE", what=what, got=settings[0], do=do))
         if found:
             raise SettingsError(found)
         drawn = WORK["sheet_of_shards"](place, out=sheet, count=count)
     else:
-        loaded = given.load_config(source, (), found)
+        loaded = given.load_config(source, settings, found)
         drawn = WORK["sheet_of_config"](loaded, out=sheet, count=count)
     if as_json:
         write_event({"event": "finished", "status": "done", "samples": drawn, "out": sheet})
@@ -71,9 +91,9 @@ def show(*, source: str, out: str, count: int, overwrite: bool, as_json: bool) -
 @click.option("--deep", is_flag=True, help="Decode the pixels too.")
 @given.json_option
 def check(*, given_files: tuple[str, ...], as_json: bool, **how: Any) -> int:
-    """Count label files and their pictures, and say everything that is wrong or odd.
+    """Count label files and pictures; list what is wrong.
 
-    Nothing is written. Exit code 0: no error, 2: an error was found.
+    What is odd is listed too. Nothing is written. Exit code 0: no error, 2: an error was found.
     """
     known = given.read_names(how["classes"], option="--classes") if how["classes"] else ()
     first = given_files[0]

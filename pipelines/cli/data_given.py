@@ -41,6 +41,7 @@ def of_config(config: Path, settings: Sequence[str]) -> Iterator[Given]:
                 part="scored" if scored else "train",
                 reader=source.reader,
                 files=places(source, root),
+                overlap="W" if cfg.sources.allow_overlap else "E",
             )
 
 

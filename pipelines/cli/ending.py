@@ -10,6 +10,8 @@ from pipelines.cli.progress import duration
 from pipelines.settings.problems import visible
 
 FIRST = "first_run"  # the config after which one's own data come next
+HOSTS = '--allowed-hosts "localhost:*,127.0.0.1:*"'  # no other web page may ask it
+SILENT = {"interrupted": "What is finished is kept."}  # nothing went wrong
 BAD_INPUT = 2  # exit code: the same command would end the same way
 
 
@@ -50,7 +52,7 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         store: the store as the user named it, for the next commands.
     """
     if ended.status != "done":
-        reasons = (ended.reason or "no reason was given").splitlines()
+        reasons = (ended.reason or SILENT.get(ended.status, "no reason was given")).splitlines()
         first = visible(f"{ended.run}: {ended.status}. {reasons[0]}")
         first_word = "After mending it, go on with" if ended.code == BAD_INPUT else "Go on with"
         return [first, *map(visible, reasons[1:]), *_unsent(ended), f"{first_word}: {again}"]
@@ -92,7 +94,7 @@ def _next(ended: Ended, store: str, *, again: str) -> list[str]:
             f"  vocabox predict {ended.run}{place} PICTURES --out detections.json --draw pictures"
         )
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
-        lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)}")
+        lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)} {HOSTS}")
     shown = again.replace(" run ", " show ", 1).replace(" --json", "")
     lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
     if FIRST in again:

@@ -13,8 +13,6 @@ from pipelines.cli.work import WORK
 from pipelines.settings.problems import Problem, SettingsError
 
 STORE = ".vocabox"
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-OTHERS = (".gif", ".tif", ".tiff")  # taken from a folder too, so that they are said to be left out
 
 config_argument = click.argument("config", metavar="CONFIG")
 settings_argument = click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
@@ -165,6 +163,8 @@ def find_model(model: str, *, store: str) -> tuple[Path, list[Problem]]:
 
 def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
     """Return the picture files that files, folders and patterns name, in order, none twice."""
+    from components.data.sources.folders import FOREIGN, PICTURES  # the others are left out, named
+
     found: dict[Path, None] = {}
     problems: list[Problem] = []
     for name in names:
@@ -172,7 +172,7 @@ def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
         if not name:
             inside, what, do = [], "an empty name", "Check what the shell put there."
         elif place.is_dir():
-            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES + OTHERS)
+            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES + FOREIGN)
             what, do = "a folder without a picture", f"Pictures end in {', '.join(PICTURES)}."
         elif place.is_file():
             found[place] = None  # by its name, hidden or not

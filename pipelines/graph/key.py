@@ -29,8 +29,9 @@ def canonical(value: object) -> str:
 
 
 def sha256(text: str | bytes) -> str:
-    """Return 64 hex digits."""
-    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+    """Return 64 hex digits; a file name that is not UTF-8 counts by its bytes."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return hashlib.sha256(data).hexdigest()
 
 
 def plain(value: object, *, where: str) -> Any:

@@ -1,8 +1,10 @@
 """The identity of a user's files: their bytes, with a memory so that a second look is cheap."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,8 @@ from pipelines.graph.key import canonical, sha256
 
 BLOCK = 1 << 20
 THREADS = min(4, os.cpu_count() or 1)
+NO_FILE = "neither a file nor a folder"  # a pipe, a device, a link that leads nowhere
+NOWHERE = (errno.ENOENT, errno.ELOOP)  # what following such a link says
 YOUNG_NS = 50_000_000  # a file this new may change again within one tick of its clock
 
 Stamp = tuple[int, int, int]  # bytes, inode, time of change in ns
@@ -66,7 +70,7 @@ def look(
         known = _recall(store, folder, stamp) if memory == "use" else {}
         todo = [name for name, mark in stamps.items() if (name, mark) not in known]
         with ThreadPoolExecutor(THREADS) as pool:
-            fresh = pool.map(lambda name: file_digest(path / name if name else path), todo)
+            fresh = pool.map(lambda name: _digest(path / name if name else path), todo)
             digests = dict(zip(todo, fresh, strict=True))
     except FileNotFoundError as error:
         raise OutsideError(f"{where}: no such file or folder; got {path}. Check it.") from error
@@ -81,6 +85,17 @@ def look(
         _remember(store, place, path=path, stamps=stamps, digests=every)
     digest = files_digest([(name, stamps[name][0], every[name]) for name in stamps])
     return Found(digest, stamp)
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file; of NO_FILE for what has no bytes to wait for or to read."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+        regular = False
+    return file_digest(path) if regular else sha256(NO_FILE)
 
 
 def stamp_of(path: Path) -> str:
@@ -99,7 +114,10 @@ def _stamps(path: Path) -> dict[str, Stamp]:
 def _scan(
     folder: Path, prefix: str, above: frozenset[tuple[int, int]]
 ) -> Iterator[tuple[str, Stamp]]:
-    """Walk a folder through links; a link to a folder above is not entered again."""
+    """Walk a folder through links; one to a folder above is not entered again.
+
+    A link that leads nowhere is there as itself: whoever reads the folder says what is missing.
+    """
     status = folder.stat()
     place = (status.st_dev, status.st_ino)
     if place in above:
@@ -107,10 +125,15 @@ def _scan(
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{prefix}{entry.name}"
-            if entry.is_dir():
+            try:
+                mark = entry.stat()
+            except OSError as error:
+                if error.errno not in NOWHERE:
+                    raise
+                mark = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(mark.st_mode):
                 yield from _scan(Path(entry.path), f"{name}/", above | {place})
             else:
-                mark = entry.stat()
                 yield name, (mark.st_size, mark.st_ino, mark.st_mtime_ns)
 
 
@@ -120,7 +143,8 @@ def _recall(store: LocalStore, folder: str, stamp: str) -> dict[tuple[str, Stamp
     known: dict[tuple[str, Stamp], str] = {}
     for name in names:
         try:
-            record = json.loads(store.read(f"{folder}/{name}") or b"{}")
+            text = (store.read(f"{folder}/{name}") or b"{}").decode("utf-8", "surrogateescape")
+            record = json.loads(text)
             body = record.get("files", [])
             if record.get("sha256") == sha256(canonical(body)):
                 known.update({(e[0], (e[1], e[2], e[3])): e[4] for e in body})
@@ -139,4 +163,5 @@ def _remember(
     body = [[name, *mark, digests[name]] for name, mark in stamps.items()]
     record = {"path": str(path), "sha256": sha256(canonical(body)), "files": body}
     with suppress(StorageError):  # without a memory the next look is slower, no more
-        store.put_new(place, canonical(record).encode(), sync="fast")
+        data = canonical(record).encode("utf-8", "surrogateescape")
+        store.put_new(place, data, sync="fast")

@@ -28,7 +28,16 @@ class Pack:
 
 
 def pack(task: Task) -> dict[str, Any]:
-    """Read every source, write one set of shards, and say how many pictures are in."""
+    """Read every source, write one set of shards, and say how many pictures are in.
+
+    The notes of the node, and the set's own record.json, hold the same two counts by check id:
+    `quarantined` (pictures left out; quarantine.jsonl has a line for each with source_name, check
+    and text) and `noted` (odd pictures and boxes that were taken; record.json's `noted_first`
+    names up to five pictures of each).
+
+    Raises:
+        DataError: too many pictures cannot be used, or what the labels say cannot be.
+    """
     from components.data.pack_shards import pack as pack_samples
 
     cfg: Pack = task.cfg
@@ -42,7 +51,11 @@ def pack(task: Task) -> dict[str, Any]:
         say=lambda done: task.say(done, 0, "pictures"),
         max_bad_fraction=cfg.max_bad_fraction,
     )
-    return {"units": {"images": record.samples}, "quarantined": dict(record.quarantined)}
+    return {
+        "units": {"images": record.samples},
+        "quarantined": dict(record.quarantined),
+        "noted": dict(record.noted),
+    }
 
 
 def _samples(

@@ -126,18 +126,16 @@ def _problems(pictures: Sequence[Path], *, out: Path, draw: Path | None) -> list
 
 def _batches(pictures: Sequence[Path], done: Predicted, say: Say) -> Iterator[list[_Read]]:
     """Yield pictures a few at a time; those that cannot be read go to `done.bad`."""
-    from components.data.decode import PictureError, decode
+    from components.data.decode import PictureError, decode, picture_bytes
 
     for first in range(0, len(pictures), BATCH):
         say(first, len(pictures))
         batch: list[_Read] = []
         for i, path in enumerate(pictures[first : first + BATCH], first + 1):
             try:
-                batch.append(_Read(image_id=i, path=path, pixels=decode(path.read_bytes())))
+                batch.append(_Read(image_id=i, path=path, pixels=decode(picture_bytes(path))))
             except PictureError as error:
                 done.bad.append((path, error.text))
-            except OSError as error:
-                done.bad.append((path, error.strerror or str(error)))
         if batch:
             yield batch
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from components.data.drawn.kinds import class_table
 from components.data.drawn.world import World, boxed_classes
-from components.data.readers import Listed, look_over
+from components.data.overlap import Named, shared
+from components.data.readers import Listed, look_over, places
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
 
 SHOWN = 5  # pictures that are not there, named one by one
+PAIRS = 20  # pictures that are trained on and scored on, named one by one
 ROLES = ("annotations", "images", "table")  # settings of sources that name files
 
 
@@ -22,6 +24,7 @@ class Set:
     where: str  # dotted path in the config
     boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures
+    pictures: list[Named] = field(default_factory=list[Named])  # those that are there
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
@@ -41,6 +44,8 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     drawn = drawn or any(isinstance(t.source, Drawn) for t in cfg.sources.tune + cfg.sources.test)
     if any(one.problems for one in sets) or (drawn and cfg.draw is None):
         return  # what they hold is not known
+    if not cfg.sources.allow_overlap:
+        yield from _overlap((boxes, labels), tests)
     photos = cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
     if not boxes.boxes:
         yield _empty(boxes.where, "no box to learn from", "Give a set with boxes.")
@@ -75,6 +80,11 @@ def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) 
         listed = look_over(source, root)
         found.boxes += listed.boxes
         found.labels += listed.labels
+        folder = places(source, root)["images"]
+        found.pictures += [
+            Named(source=place, name=str(path.relative_to(folder)), path=path)
+            for path in listed.there
+        ]
         found.problems += [_at(place, text) for text in listed.problems]
         if not listed.problems:
             found.problems += _missing(place, listed, most=cfg.sources.max_bad_fraction)
@@ -91,6 +101,23 @@ def _missing(place: str, listed: Listed, *, most: float) -> Iterator[Problem]:
             got=named + (", ..." if len(listed.missing) > SHOWN else ""),
             do=f"Add or unlist them, or raise sources.max_bad_fraction from {most}.",
         )
+
+
+def _overlap(taught: Iterable[Set], scored: Iterable[Set]) -> Iterator[Problem]:
+    """Say which pictures are trained on and scored on; sets that are scored may share theirs."""
+    sides = ([picture for one in sets for picture in one.pictures] for sets in (taught, scored))
+    pairs = list(shared(*sides))
+    do = "Keep it in one of them, or set sources.allow_overlap: true."
+    for one, other in pairs[:PAIRS]:
+        yield Problem(
+            where=f"{other.source}, {other.name}",
+            what="this picture is trained on too",
+            got=f"the same bytes as {one.name} of {one.source}",
+            do=do,
+        )
+    if len(pairs) > PAIRS:
+        what = f"{len(pairs) - PAIRS} more pictures are trained on and scored on"
+        yield Problem(where="sources", what=what, do=do.replace("it", "each", 1))
 
 
 def _drawn(world: World, source: Drawn) -> tuple[Counter[str], Counter[str]]:

@@ -26,8 +26,8 @@ class Drawn:
     """A part of the drawn world that section `draw` describes."""
 
     kind: Literal["drawn"] = "drawn"
-    part: DrawnPart
-    level: str = "fine"
+    part: DrawnPart  # labels: train_photos as folders, train_labels the same as a table
+    level: str = "fine"  # of the classes; ids are <level>:<name>
 
 
 Source = Coco | Csv | Folders | Drawn
@@ -37,44 +37,48 @@ Source = Coco | Csv | Folders | Drawn
 class Test:
     """Pictures with boxes that are scored; never trained on."""
 
-    name: str  # letters, digits and underscores
-    source: Source
-    task: Literal["scenes", "localization"] = "scenes"  # localization: one class a picture
-    size: Annotated[int, Interval(ge=16, le=4096)] = 96  # px, long side
+    name: str  # 1 to 40 small letters, digits and underscores; nodes and metrics carry it
+    source: Source  # with boxes of every object
+    task: Literal["scenes", "localization"] = "scenes"  # AP; localization: one class a picture
+    size: Annotated[int, Interval(ge=16, le=4096)] = 96  # px, long side; as stage2.scene_view.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
     """Boxes for some classes, image labels for all, and what to score on."""
 
-    boxes: Annotated[tuple[Source, ...], MinLen(1)]
-    labels: Annotated[tuple[Source, ...], MinLen(1)]
-    test: Annotated[tuple[Test, ...], MinLen(1)]
+    boxes: Annotated[tuple[Source, ...], MinLen(1)]  # pictures with boxes to train on
+    labels: Annotated[tuple[Source, ...], MinLen(1)]  # pictures with image labels to train on
     tune: tuple[Test, ...] = ()  # scored under val/: choose settings by these, not by test
-    max_bad_fraction: Fraction = 0.001  # pictures left out before packing stops
+    test: Annotated[tuple[Test, ...], MinLen(1)]  # the first of task scenes gives coco/AP
+    max_bad_fraction: Fraction = 0.001  # share of pictures that may be left out
+    allow_overlap: bool = False  # true: go on where a picture is trained on and scored on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     """How a detector is scored."""
 
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)  # name -> class ids
-    top: Annotated[int, Interval(ge=1, le=1000)] = 100  # detections a picture
-    floor: Fraction = 1e-4  # least score kept
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)  # name -> class ids: a set
+    # of classes to report apart, as <level>/AP50@<name>
+    top: Annotated[int, Interval(ge=1, le=1000)] = 100  # boxes kept a picture
+    floor: Fraction = 1e-4  # least score of a box that is kept
     batch: Annotated[int, Interval(ge=1, le=256)] = 16  # pictures at once
-    pictures: Annotated[int, Interval(ge=0, le=100)] = 8  # worst, and best: drawn, a test
-    controls: tuple[Literal["whole_photo"], ...] = ()  # class of the whole picture x best box
+    pictures: Annotated[int, Interval(ge=0, le=100)] = 8  # drawn for the report: so many worst
+    # and so many best of each test
+    controls: tuple[Literal["whole_photo"], ...] = ()  # to compare with: the class of the whole
+    # picture times the best box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """Where a node runs; changes no result."""
 
-    cpus: Annotated[float, Interval(ge=0, le=1024)] = 1.0
-    workers: Annotated[int, Interval(ge=0, le=4096)] = 0  # of a training node
-    cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1.0
-    gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0
-    retries: Annotated[int, Interval(ge=0, le=100)] = 2
+    cpus: Annotated[float, Interval(ge=0, le=1024)] = 1.0  # held by a node that does not train
+    workers: Annotated[int, Interval(ge=0, le=4096)] = 0  # of a training node; 0: its world
+    cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1.0  # of a training node
+    gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0  # 1 chooses NCCL; untried
+    retries: Annotated[int, Interval(ge=0, le=100)] = 2  # after a lost worker or machine
     local: bool = False  # train in forked processes of one task, without Ray Train
     checkpoint_every: Annotated[int, Interval(ge=0, le=1_000_000)] = 100  # steps; 0 for none
 
@@ -83,21 +87,21 @@ class Place:
 class Tracking:
     """Where metrics are sent while the run goes on."""
 
-    kind: Literal["mlflow", "none"] = "mlflow"
-    uri: str | None = None  # default: a database inside the store
-    experiment: str = "vocabox/joint"
+    kind: Literal["mlflow", "none"] = "mlflow"  # none: only the run's own files
+    uri: str | None = None  # of a server or database; null: a database inside the store
+    experiment: str = "vocabox/joint"  # name under which MLflow shows the runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JointConfig:
     """One page: paper 5, classify first on a whole-image region, then train jointly."""
 
-    recipe: Literal["joint"]
+    recipe: Literal["joint"]  # which pipeline: paper 5
+    draw: World | None = None  # for sources of kind drawn
     sources: Sources
-    stage2: Stage2
+    backbone: Small | Resnet | Lite0 = field(default_factory=Small)  # the network
     stage1: Stage1 | None = None  # null: the arm without stage I
-    draw: World | None = None
-    backbone: Small | Resnet | Lite0 = field(default_factory=Small)
+    stage2: Stage2
     evaluate: Evaluate = field(default_factory=Evaluate)
-    run_on: dict[str, Place] = field(default_factory=dict)
+    run_on: dict[str, Place] = field(default_factory=dict)  # by node: boxes, labels, stage1, ...
     tracking: Tracking = field(default_factory=Tracking)

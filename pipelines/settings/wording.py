@@ -1,6 +1,7 @@
 """The words for what a setting expects: "a whole number >= 1", "one of joint, classify"."""
 
 import dataclasses
+import re
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -52,24 +53,31 @@ def expected(hint: Any) -> str:
     bare = known.bare
     words = _OF.get(get_origin(bare), _of_plain)(bare)
     if known.least:
-        words += f", {known.least} or more"
+        words += ", not empty" if bare is str else f", {known.least} or more"
+    low, high = (number_text(end[0]) if end else "" for end in (known.low, known.high))
     if known.low and known.high:
-        return f"{words} in {known.low[1]}{known.low[0]}, {known.high[0]}{known.high[1]}"
+        return f"{words} in {known.low[1]}{low}, {high}{known.high[1]}"
     if known.low:
-        return f"{words} {'>=' if known.low[1] == '[' else '>'} {known.low[0]}"
+        return f"{words} {'>=' if known.low[1] == '[' else '>'} {low}"
     if known.high:
-        return f"{words} {'<=' if known.high[1] == ']' else '<'} {known.high[0]}"
+        return f"{words} {'<=' if known.high[1] == ']' else '<'} {high}"
     return words
 
 
+def number_text(value: object) -> str:
+    """Return a number as people write it: 5.0 is 5, 1e6 is 1000000."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def kinds_of(hint: Any) -> dict[str, type]:
-    """Return the dataclasses of a union by the text of their field `kind`; empty if not all are."""
+    """Return the dataclasses of a union by the text of their field `kind`; of one, nothing."""
     if get_origin(hint) not in UNIONS:
         return {}
     parts = [part for part in get_args(hint) if part is not type(None)]
-    if not all(isinstance(part, type) and dataclasses.is_dataclass(part) for part in parts):
+    classes = all(isinstance(part, type) and dataclasses.is_dataclass(part) for part in parts)
+    if not classes or len(parts) == 1:
         return {}
-    return {_kind_of(part): part for part in parts}
+    return {kind_of(part): part for part in parts}
 
 
 def leaves_of(hint: Any) -> set[Any]:
@@ -96,7 +104,8 @@ def remedy(hint: Any, raw: Any) -> str:
     return "Change the value."
 
 
-def _kind_of(cls: Any) -> str:
+def kind_of(cls: Any) -> str:
+    """Return the `kind` by which a page chooses this dataclass among others."""
     for item in dataclasses.fields(cls):
         if item.name == "kind" and isinstance(item.default, str):
             return item.default
@@ -138,9 +147,8 @@ def _plural(hint: Any) -> str:
     head, number, tail = words.partition("number")
     if number:
         return f"{head.removeprefix('a ')}numbers{tail}"
-    return (
-        words.replace("a list", "lists").replace("a mapping", "mappings").replace("text", "texts")
-    )
+    ones = {"a list": "lists", "a mapping": "mappings", "text": "texts"}
+    return re.sub(r"\b(a list|a mapping|text)\b", lambda found: ones[found[0]], words)
 
 
 _OF: dict[Any, Callable[[Any], str]] = {

@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-LATER = (61, 67)  # the same picture in train and test is not looked for yet; bombs: test_decode.py
-CLAIMED = tuple(
-    number
-    for number in (*range(1, 23), *range(24, 43), *range(55, 72), *range(88, 94))
-    if number not in LATER
-)
+CLAIMED = (*range(1, 23), *range(24, 43), *range(55, 72), *range(88, 94))
 NAMED = re.compile(r"^\s*def (test_\w+)\(", re.MULTILINE)
 
 

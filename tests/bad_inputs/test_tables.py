@@ -125,10 +125,14 @@ def _page(doors: Doors, *, scored: dict[str, Any], table: str) -> None:
     page = (ROOT / "configs" / "own_data.yaml").read_text()
     (doors.folder / "own.yaml").write_text(page.replace("data/", ""))
     pictures(doors.folder / "pictures")
+    pictures(doors.folder / "pictures" / "scored")
+    for place in (doors.folder / "pictures" / "scored").rglob("*.jpg"):
+        place.write_bytes(place.read_bytes() + b"not one that is trained on")
     doors.file(instances(), "boxes.json")
     doors.file(table, "labels.csv")
-    doors.file(scored, "test_fine.json")
-    doors.file(instances(), "test_coarse.json")
+    for name, truth in (("test_fine.json", scored), ("test_coarse.json", instances())):
+        named = [one | {"file_name": f"scored/{one['file_name']}"} for one in truth["images"]]
+        doors.file(truth | {"images": named}, name)
 
 
 def test_B58_scored_classes_that_no_source_for_training_knows(doors: Doors) -> None:

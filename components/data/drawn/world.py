@@ -24,7 +24,7 @@ class WorldError(ValueError):
 class World:
     """What is drawn. Sizes of objects are fractions of a picture's side."""
 
-    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
+    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0  # another seed, another world
     kinds: Annotated[int, Interval(ge=2, le=10)] = 10  # coarse classes of 12 fine classes each
     seen_per_kind: Annotated[int, Interval(ge=1, le=12)] = 7  # fine classes with boxes to train on
     boxed: tuple[str, ...] = ()  # the boxed classes by name; empty: seen_per_kind of each kind

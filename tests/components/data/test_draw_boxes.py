@@ -33,6 +33,7 @@ def test_lines_follow_the_box() -> None:
 @pytest.mark.parametrize(
     "corners",
     [(-30, -30, 90, 80), (59, 39, 60, 40), (5, 5, 5, 20), (9, 9, 3, 3), (100, 100, 200, 200),
+     (5, 5, 20, 5.1), (5, 5, 5.1, 20),
      (0, 0, 60, 40)],
 )  # fmt: skip
 def test_odd_boxes_do_no_harm(corners: tuple[float, ...]) -> None:

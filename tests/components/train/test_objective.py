@@ -92,7 +92,7 @@ def test_losses_of_regions_are_the_equations_written_as_a_loop() -> None:
     for name, total, count in (
         ("foreground", foreground, len(x)),
         ("class", class_, len(x)),
-        ("box", box, objects),
+        ("box", box, len(x)),
     ):
         assert losses[name].total.item() == pytest.approx(total, rel=1e-4)
         assert float(losses[name].count) == count

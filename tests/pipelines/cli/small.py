@@ -88,10 +88,11 @@ def call(*arguments: str) -> Result:
 
 
 def own_data(folder: Path) -> None:
-    """Write the files that configs/own_data.yaml names: one picture, one box, one label."""
+    """Write the files that configs/own_data.yaml names: a picture to train on, one to score on."""
     (folder / "pictures").mkdir(parents=True)
-    Image.new("RGB", (40, 30)).save(folder / "pictures" / "a.jpg")
-    truth = {
+    for name, shade in (("a.jpg", 0), ("b.jpg", 200)):
+        Image.new("RGB", (40, 30), (shade, 90, 90)).save(folder / "pictures" / name)
+    truth: dict[str, Any] = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
         "categories": [{"id": 1, "name": "fish"}],
         "annotations": [
@@ -100,5 +101,6 @@ def own_data(folder: Path) -> None:
         ],
     }  # fmt: skip
     for name in ("boxes.json", "test_fine.json", "test_coarse.json"):
+        truth["images"][0]["file_name"] = "a.jpg" if name == "boxes.json" else "b.jpg"
         (folder / name).write_text(json.dumps(truth))
     (folder / "labels.csv").write_text("image,labels\na.jpg,fish|carp\n")

@@ -9,6 +9,7 @@ import pytest
 from pipelines.settings.yaml_door import parse
 from tests.pipelines.cli.small import call, page, work
 from tests.pipelines.settings.golden import same
+from tests.pipelines.settings.nobody import nobody
 
 Refused = Callable[..., None]
 ROOT = Path(__file__).parents[3]
@@ -77,6 +78,7 @@ def test_B18_unknown_node(refused: Refused, tmp_path: Path) -> None:
         "run page.yaml --from nothing",
         "show page.yaml --only drw",
         "run page.yaml --force stage2 --until draw",
+        "run page.yaml --force stage9",
         golden="B18_unknown_node",
     )
 
@@ -95,6 +97,19 @@ def test_B19_store(refused: Refused, tmp_path: Path) -> None:
         "show page.yaml --store ftp://host/x",
         golden="B19_store",
     )
+
+
+def test_B19_store_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_golden: bool
+) -> None:
+    page(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shut").mkdir(mode=0o555)
+    with work(), nobody(tmp_path):
+        result = call("run", "page.yaml", "--store", "shut/store")
+    assert result.exit_code == 2
+    golden = "errors/B19_store_that_may_not_be_written.txt"
+    same(result.stderr, as_file=golden, folder=tmp_path, write=write_golden)
 
 
 def test_B20_address(refused: Refused, tmp_path: Path) -> None:

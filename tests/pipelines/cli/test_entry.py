@@ -65,6 +65,12 @@ def test_the_example_of_a_help_works(
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize("command", ["", "data"])
+def test_a_list_of_commands_cuts_no_sentence(command: str) -> None:
+    listed = call(*command.split(), "--help").stdout.partition("Commands:")[2]
+    assert "..." not in listed
+
+
 def test_no_argument_shows_the_help() -> None:
     result = call()
     assert result.exit_code == 0
@@ -108,6 +114,22 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
         result = call("run", page(tmp_path), "--store", str(tmp_path / "s"))
     assert result.exit_code == 130
     assert "goes on" in result.stderr
+
+
+def test_an_interrupt_of_predict_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(model: Path, **how: object) -> Found:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    Path("model/model.json").write_text("{}")
+    Path("a.jpg").write_text("")
+    with work(predict=stopped):
+        result = call("predict", "model", "a.jpg")
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "Interrupted."
 
 
 def test_who_stops_reading_ends_us_quietly() -> None:

@@ -94,6 +94,27 @@ def test_links_are_followed_and_circles_end(tmp_path: Path, store: LocalStore) -
     assert _digest(one, store)
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, store: LocalStore) -> None:
+    folder = _folder(tmp_path / "one")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "lost.jpg").symlink_to("gone.jpg")
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    first = _digest(folder, store)
+    assert _digest(folder, store) == first
+    (folder / "gone.jpg").write_text("here")
+    assert _digest(folder, store) != first
+
+
+def test_a_name_that_is_not_unicode_is_remembered(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _folder(tmp_path / "one")
+    (folder / "a.txt").rename(folder / os.fsdecode(b"caf\xe9.txt"))
+    first = _digest(folder, store)
+    monkeypatch.setattr(outside, "file_digest", lambda path: pytest.fail(f"{path} is read again"))
+    assert _digest(folder, store) == first
+
+
 def test_what_is_not_there_is_named(tmp_path: Path, store: LocalStore) -> None:
     with pytest.raises(OutsideError, match=r"^pack\.boxes: no such file or folder; got .*/lost"):
         look(tmp_path / "lost", where="pack.boxes", store=store)

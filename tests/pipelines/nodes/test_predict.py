@@ -99,7 +99,7 @@ def test_only_bad_pictures_leave_nothing_behind(place: Path) -> None:
     made = call(place, [place / "photos" / "empty.jpg", place / "gone.jpg"], draw=place / "drawn")
     assert sorted(place.iterdir()) == before
     assert made.pictures == made.boxes == 0
-    assert dict(made.bad)[place / "gone.jpg"] == "No such file or directory"
+    assert dict(made.bad)[place / "gone.jpg"] == "no such file"
 
 
 def test_boxes_below_the_score_are_written_but_not_drawn(place: Path) -> None:

@@ -1,6 +1,5 @@
 """Every way a page can be wrong, with the message a user reads kept in tests/golden/errors."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pipelines.settings.problems import SettingsError
 from pipelines.settings.reading import read
 from tests.pipelines.settings.example import PAGE, Example
 from tests.pipelines.settings.golden import same
+from tests.pipelines.settings.nobody import nobody
 
 Refused = Callable[..., None]
 
@@ -101,11 +101,13 @@ def test_B11_json(refused: Refused, tmp_path: Path) -> None:
     refused(tmp_path / "page.json", golden="B11_json")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_B11_not_readable(refused: Refused, tmp_path: Path) -> None:
+def test_B11_not_readable(tmp_path: Path, write_golden: bool) -> None:
     (tmp_path / "shut.yaml").write_text(PAGE)
     (tmp_path / "shut.yaml").chmod(0)
-    refused(tmp_path / "shut.yaml", golden="B11_not_readable")
+    with nobody(tmp_path), pytest.raises(SettingsError, match="problem") as raised:
+        read(tmp_path / "shut.yaml", (), schema=Example)
+    golden = "errors/B11_not_readable.txt"
+    same(str(raised.value), as_file=golden, folder=tmp_path, write=write_golden)
 
 
 def test_B12_no_such_page(refused: Refused, tmp_path: Path) -> None:
