@@ -144,6 +144,7 @@ def test_B111_a_database_that_takes_no_run(
     )
 
 
+@pytest.mark.mlflow
 def test_B111_the_database_of_the_store_itself(page: Path, database: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     draw = ("--store", str(store), "--executor", "inline", "--until", "draw")

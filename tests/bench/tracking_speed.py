@@ -22,7 +22,7 @@ from typing import Any
 
 from cluster.journal import Events
 from cluster.storage import open_store
-from cluster.track import Sender, default_uri, start_sender
+from cluster.track import Sender, default_uri, start_sender, tracking_fault
 from components.train.fit_worker import train_stage2
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.record import read_record
@@ -33,6 +33,7 @@ from tests.pipelines.runs import tiny
 STEPS, SAY_EVERY = 120, 20  # as in training nodes
 MOST = 0.02  # of a step's time in event calls
 DOORS = {"slow server": "slow", "server answers 500": "500", "killed server": "pass"}
+FAULTS = ("dead server", "frozen server", "server answers 500", "killed server")
 TICKS = os.sysconf("SC_CLK_TCK")
 Result = tuple[list[tuple[str, float, str]], list[tuple[str, bool]]]
 
@@ -64,10 +65,10 @@ def tracking(*, rounds: int) -> Result:
                 _round(arm, job, Path(folder) / f"{arm.name}-{turn}")
                 if arm.door is not None:
                     arm.door.kill()
-    for arm in arms:
-        for taken in (arm.cpu, arm.wall, arm.calls, arm.sent):
-            del taken[0]
-    return _told(arms)
+        for arm in arms:
+            for taken in (arm.cpu, arm.wall, arm.calls, arm.sent):
+                del taken[0]
+        return _told(arms)
 
 
 def _told(arms: list[Arm]) -> Result:
@@ -85,6 +86,9 @@ def _told(arms: list[Arm]) -> Result:
             rows.append((arm.name, spent, "CPU seconds of the sender a minute of training"))
         text = f"{arm.name}: event calls / step time <= {MOST:.0%}: {arm.share():.3%}"
         claims.append((text, arm.share() <= MOST))
+        fault = tracking_fault(arm.events.path.parent)
+        text = f"{arm.name}: what its sender met: {fault or 'nothing'}"
+        claims.append((text, bool(fault) == (arm.name in FAULTS)))
     return rows, claims
 
 
