@@ -20,18 +20,27 @@ MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 16_384
 OUTSIDE = "a link leads out of the folder of images; copy the picture into it"
 BAND = 512  # rows turned into RGB at once: a large picture is never in memory three times
+HELD = MOST_PIXELS // 2  # pixels of what decoders hold twice: WEBP, a JPEG of several scans
+MOST_SCANS = 32  # of a JPEG, each of which costs the time of a picture; usual are 1 to 13
+MOST_SEGMENTS = 10_000
+SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")  # a JPEG's marker with a length, or its end
+FRAMES = {  # markers of a JPEG's header -> whether its pixels always come in several scans
+    bytes([0xFF, kind]): kind in (0xC2, 0xC6, 0xCA, 0xCE)
+    for kind in range(0xC0, 0xD0)
+    if kind not in (0xC4, 0xC8, 0xCC)
+}
 MOST = f"at most {MOST_PIXELS}, and {LONGEST_SIDE} a side"
 ORIENTATION = 0x0112  # EXIF tag
-TURNS = {  # its values that turn, and what makes the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+TURNS = {  # its values that turn -> steps through rows and columns that make it upright
+    2: (1, -1),
+    3: (-1, -1),
+    4: (-1, 1),
+    5: (1, 1),
+    6: (1, -1),
+    7: (-1, -1),
+    8: (-1, 1),
 }
-SWAPS = (5, 6, 7, 8)  # width and height change places
+SWAPS = (5, 6, 7, 8)  # rows and columns change places first
 BROKEN = (OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, struct.error)
 
 
@@ -102,7 +111,7 @@ def look(data: bytes) -> Header:
     if len(data) > MOST_BYTES:
         raise PictureError("image.too_large", f"{len(data)} bytes; at most {MOST_BYTES}")
     with _opened(data) as picture:
-        return _header(picture)
+        return _header(picture, data)
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -115,15 +124,26 @@ def decode(data: bytes) -> np.ndarray:
     """
     if len(data) > MOST_BYTES:
         raise PictureError("image.too_large", f"{len(data)} bytes; at most {MOST_BYTES}")
+    pixels, turn = _stored(data)
+    if turn in SWAPS:
+        pixels = pixels.swapaxes(0, 1)
+    if turn in TURNS:
+        rows, columns = TURNS[turn]
+        pixels = np.ascontiguousarray(pixels[::rows, ::columns])
+    return pixels
+
+
+def _stored(data: bytes) -> tuple[np.ndarray, int]:
+    """Return uint8 [H, W, 3] as stored, and what turns it upright."""
     with _opened(data) as picture:
-        header = _header(picture)
+        header = _header(picture, data)
         stored = _whole_jpeg(data, picture.mode) if header.format == "JPEG" else None
-        if stored is not None and not header.turned:
-            return stored
+        if stored is not None:
+            return stored, header.turn
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of Pillow, on odd metadata
-                return _pixels(picture if stored is None else Image.fromarray(stored), header.turn)
+                return _pixels(picture), header.turn
         except BROKEN as error:
             raise PictureError("image.truncated", str(error)) from None
 
@@ -146,11 +166,20 @@ def _opened(data: bytes) -> Image.Image:
         raise PictureError("image.undecodable", f"damaged: {error}") from None
 
 
-def _header(picture: Image.Image) -> Header:
+def _header(picture: Image.Image, data: bytes) -> Header:
     width, height = picture.size
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
         raise PictureError("image.too_large", f"{width} x {height} pixels; {MOST}")
     many = picture.format == "MPO"  # a JPEG with previews behind it, as telephones write
+    if many or picture.format == "JPEG":
+        held = _several_scans(data, large=width * height > HELD)
+    else:
+        held = picture.format == "WEBP"
+    if held and width * height > HELD:
+        raise PictureError(
+            "image.too_large",
+            f"{width} x {height} pixels; at most {HELD} in a WEBP or a progressive JPEG",
+        )
     if not many and getattr(picture, "n_frames", 1) > 1:
         raise PictureError("image.animated", "more than one frame")
     turn = _turn(picture)
@@ -175,6 +204,27 @@ def _turn(picture: Image.Image) -> int:
         return 1
 
 
+def _several_scans(data: bytes, *, large: bool) -> bool:
+    """Return whether a large JPEG's pixels come in several scans; refuse too many of them."""
+    if not large and data.count(b"\xff\xda") <= MOST_SCANS:
+        return False
+    at, scans, channels, several = 2, 0, 0, False
+    for _ in range(MOST_SEGMENTS):
+        found = SEGMENT.search(data, at)
+        if found is None or found[0] == b"\xff\xd9":
+            return several or scans > 1
+        kind, at = found[0], found.end()
+        if kind in FRAMES:
+            channels, several = int.from_bytes(data[at + 7 : at + 8]), FRAMES[kind]
+        elif kind == b"\xff\xda":
+            several |= int.from_bytes(data[at + 2 : at + 3]) < channels
+            scans += 1
+            if scans > MOST_SCANS:
+                raise PictureError("image.too_large", f"more than {MOST_SCANS} scans of a JPEG")
+        at += int.from_bytes(data[at : at + 2])
+    raise PictureError("image.too_large", f"more than {MOST_SEGMENTS} segments of a JPEG")
+
+
 def _whole_jpeg(data: bytes, mode: str) -> np.ndarray | None:
     """Return the pixels of a JPEG as stored; None where Pillow has to say what they are.
 
@@ -189,10 +239,8 @@ def _whole_jpeg(data: bytes, mode: str) -> np.ndarray | None:
     return None if mode == "CMYK" else stored
 
 
-def _pixels(picture: Image.Image, turn: int) -> np.ndarray:
-    """Return uint8 [H, W, 3], upright, made a band of rows at a time."""
-    if turn in TURNS:
-        picture = picture.transpose(TURNS[turn])
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Return uint8 [H, W, 3], made a band of rows at a time."""
     width, height = picture.size
     out = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, BAND):

@@ -15,26 +15,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from components.data.decode import MOST_BYTES, SUFFIXES
-from components.data.index_schema import RECORD_VERSION, SCHEMA
+from components.data.decode import SUFFIXES
+from components.data.index_schema import RECORD_VERSION
 from components.data.labelled import Supervision, Target
-from components.vocab.classes import Vocabulary
+from components.data.read_index import DamagedError, ShardsError, read_index
+from components.vocab.classes import Vocabulary, VocabularyError
 
 HEADER = tarfile.BLOCKSIZE
 SHARD = re.compile(r"[0-9A-Za-z_-]{1,100}\.tar")
 MEMBER = re.compile(rf"[0-9A-Za-z_-]{{1,100}}\.({'|'.join(SUFFIXES.values())})")
-ROW_BYTES = 32  # an index is no smaller, a row: its digests do not compress
-MOST_LABELS = 1000  # boxes or labels a picture, on the average
-
-
-class ShardsError(ValueError):
-    """A folder that is no set of shards, or one of a newer version."""
-
-
-class DamagedError(ShardsError):
-    """Bytes of a set that are not those that were packed; by its name, exit code 3."""
+MOST_JSON = 16 * 2**20  # bytes of the record, and of the vocabulary
+NONE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class Shards:
@@ -42,7 +34,7 @@ class Shards:
 
     def __init__(self, path: Path, record: dict[str, Any], vocabulary: Vocabulary) -> None:
         self.path, self.record, self.vocabulary = path, record, vocabulary
-        table = _index(path, record)
+        table = read_index(path, record, classes=len(vocabulary.ids))
         self.digest: str = record["index"]["sha256"]
         self._column = {
             name: table[name].to_numpy(zero_copy_only=False)
@@ -59,11 +51,13 @@ class Shards:
     def open(cls, path: Path) -> "Shards":
         """Open a set; raise ShardsError when it is none, or of a newer version."""
         try:
+            for name in ("record.json", "vocabulary.json"):
+                _plain(path / name)
             record = json.loads((path / "record.json").read_text(encoding="utf-8"))
             version, _ = int(record["version"]), record["samples"]
             names = [str(shard["file"]) for shard in record["shards"]]
             _ = record["index"]["sha256"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except NONE as error:
             raise ShardsError(
                 f"{path}: not a set of shards; got {error!r}. Name a folder that pack wrote."
             ) from error
@@ -77,7 +71,10 @@ class Shards:
                 f"{path}: a shard is a tar file beside its record; got {wrong[0]!r:.80}. "
                 "Do not use this set."
             )
-        return cls(path, record, Vocabulary.read(path / "vocabulary.json"))
+        try:
+            return cls(path, record, Vocabulary.read(path / "vocabulary.json"))
+        except VocabularyError as error:
+            raise ShardsError(str(error)) from error
 
     def __len__(self) -> int:
         return len(self._column["shard"])
@@ -166,54 +163,13 @@ class Shards:
             os.close(handle)
 
 
-def _index(path: Path, record: dict[str, Any]) -> pa.Table:
-    """Read index.parquet, whole and as it was written."""
-    place = path / "index.parquet"
-    where = f"{path.name}/index.parquet"
-    try:
-        with place.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != record["index"]["sha256"]:
-            raise DamagedError(
-                f"{where}: damaged; got another digest than the record's. Pack the set again."
-            )
-        _size(place, samples=record["samples"], where=where)
-        table = pq.read_table(place, schema=SCHEMA)
-    except (OSError, pa.ArrowException) as error:
-        raise DamagedError(f"{where}: cannot be read; got {error}. Pack the set again.") from error
-    _places(table, shards=len(record["shards"]), where=where)
-    return table
-
-
-def _size(place: Path, *, samples: int, where: str) -> None:
-    """Refuse an index that would grow in memory: few bytes may say that they are many rows."""
-    with pq.ParquetFile(place) as file:
-        about = file.metadata
-    groups = [about.row_group(i) for i in range(about.num_row_groups)]
-    most = max((sum(g.column(c).num_values for g in groups) for c in range(about.num_columns)),
-               default=0)  # fmt: skip
-    if about.num_rows != samples:
-        raise DamagedError(
-            f"{where}: {samples} samples are due; got {about.num_rows}. Pack the set again."
-        )
-    if samples * ROW_BYTES > place.stat().st_size or most > MOST_LABELS * max(samples, 1):
-        raise DamagedError(
-            f"{where}: says more than its bytes can hold; got {samples} rows and {most} values in "
-            f"{place.stat().st_size} bytes. Do not use this set."
-        )
-
-
-def _places(table: pa.Table, *, shards: int, where: str) -> None:
-    """Refuse an index that names bytes where no picture can be."""
-    for name, low, high in (("shard", 0, shards - 1), ("offset", HEADER, None),
-                            ("size", 0, MOST_BYTES)):  # fmt: skip
-        column = table[name].to_numpy(zero_copy_only=False)
-        wrong = (column < low) | (column > (np.inf if high is None else high))
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise DamagedError(
-                f"{where}, row {row}: {name} cannot be; got {column[row]}. Pack the set again."
-            )
+def _plain(path: Path) -> None:
+    """Refuse what is no file, before it is waited for, or would grow in memory."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(f"{path.name} is not a file")
+    if about.st_size > MOST_JSON:
+        raise OSError(f"{path.name} has {about.st_size} bytes; at most {MOST_JSON}")
 
 
 def _open(path: Path) -> int:

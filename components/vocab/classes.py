@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 VERSION = 1
+BEYOND = (OverflowError, RecursionError)  # a version that is no number, lists in lists
 
 
 class VocabularyError(ValueError):
@@ -73,7 +74,7 @@ class Vocabulary:
             found = json.loads(path.read_text(encoding="utf-8"))
             classes = [(str(c["id"]), str(c["name"])) for c in found["classes"]]
             version = int(found["version"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, *BEYOND) as error:
             raise VocabularyError(
                 f"{path}: not a vocabulary; got {error!r}. Write it with vocabox."
             ) from error

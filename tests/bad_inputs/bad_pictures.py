@@ -60,12 +60,32 @@ def one_bit(side: int) -> bytes:
     return png(side, side, chunk(b"IDAT", body), bits=1, colour=0)
 
 
-def lying(width: int, height: int) -> bytes:
+def lying(width: int, height: int, *, progressive: bool = False) -> bytes:
     """Return a small JPEG whose header says other sides."""
-    data = bytearray(coded(PHOTO, "JPEG"))
-    at = data.index(b"\xff\xc0")
+    data = bytearray(coded(PHOTO, "JPEG", progressive=progressive))
+    at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", height, width)
     return bytes(data)
+
+
+def scans(times: int) -> bytes:
+    """Return a JPEG that says its last scan again: each takes the time of a whole picture."""
+    data = coded(PHOTO.convert("L"), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xc4") : -2]  # its table, and the scan
+    return data[:-2] + last * times + data[-2:]
+
+
+def canvas(side: int) -> bytes:
+    """Return a WEBP that says its one small frame lies on a canvas of these sides."""
+    frame = coded(PHOTO, "WEBP")[12:]
+    sides = struct.pack("<I", side - 1)[:3] * 2
+    small = b"".join(struct.pack("<I", n)[:3] for n in (0, 0, PHOTO.width - 1, PHOTO.height - 1))
+    frames = small + struct.pack("<I", 100) + frame
+    body = b"".join(
+        name + struct.pack("<I", len(part)) + part
+        for name, part in ((b"VP8X", b"\2\0\0\0" + sides), (b"ANIM", bytes(6)), (b"ANMF", frames))
+    )
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
 def moving(kind: str) -> bytes:
@@ -109,6 +129,9 @@ def left_out(flag: Path) -> dict[str, tuple[bytes, str]]:
         "one_bit.png": (one_bit(60_000), "image.too_large"),
         "lying.jpg": (lying(65_000, 65_000), "image.too_large"),
         "lying_a_little.jpg": (lying(8_000, 8_000), "image.truncated"),
+        "progressive.jpg": (lying(8_000, 8_000, progressive=True), "image.too_large"),
+        "scans.jpg": (scans(40), "image.too_large"),
+        "canvas.webp": (canvas(8_000), "image.too_large"),
         "nothing_behind_it.png": (png(8_000, 8_000, chunk(b"IDAT", b"")), "image.truncated"),
         "text_bomb.png": (text_bomb(), "image.undecodable"),
     }

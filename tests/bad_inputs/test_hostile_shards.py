@@ -78,6 +78,11 @@ class Set:
         self.row |= cells
         return self.write()
 
+    def boxed(self, **fields: float) -> Path:
+        """Write a box with these fields."""
+        box = {"category": 0, "x1": 1, "y1": 1, "x2": 9, "y2": 9, "flags": 0, "weight": 1}
+        return self.index(boxes=[box | fields])
+
     def rows(self, count: int) -> Path:
         """Write an index of many rows of nothing in few bytes."""
         some = pa.table([pa.nulls(MB, field.type) for field in SCHEMA], schema=SCHEMA)
@@ -97,17 +102,28 @@ class Set:
         pq.write_table(table.set_column(at, "present", zeros), self._index, compression="zstd")
         return self.seal()
 
-    def pipe(self) -> Path:
-        """Put a pipe where the shard is due."""
-        (self.place / "000000.tar").unlink()
-        os.mkfifo(self.place / "000000.tar")
+    def pipe(self, name: str) -> Path:
+        """Put a pipe where a file is due."""
+        (self.place / name).unlink()
+        os.mkfifo(self.place / name)
         return self.place
+
+    def text(self, name: str, text: str) -> Path:
+        """Write another text."""
+        (self.place / name).write_text(text)
+        return self.place
+
+    def without(self, column: str) -> Path:
+        """Write an index that lacks a column."""
+        table = pa.Table.from_pylist([self.row], schema=SCHEMA)
+        pq.write_table(table.drop_columns([column]), self._index)
+        return self.seal()
 
 
 def _gzip(made: Set) -> Path:
     member = tarfile.TarInfo("00000000.jpg")
     member.size = 256 * MB
-    packed_tar = gzip.compress(member.tobuf() + bytes(256 * MB + 1024), 6)
+    packed_tar = gzip.compress(member.tobuf() + bytes(256 * MB + 1024), 1, mtime=0)
     return made.bytes(packed_tar, data=packed_tar[512:1024])
 
 
@@ -158,7 +174,7 @@ HOSTILE: dict[str, tuple[Callable[[Set], Path], str]] = {
         "got a member of type b'3'",
     ),
     "holes": (_sparse, "got a member of type b'S'"),
-    "gzip named tar": (_gzip, "got no tar header (bad checksum)"),
+    "gzip named tar": (_gzip, "got no tar header ("),
     "a page named tar": (
         lambda made: made.bytes(b"<html>" * 300, data=JPEG),
         "sample 0 is damaged; got",
@@ -172,12 +188,38 @@ HOSTILE: dict[str, tuple[Callable[[Set], Path], str]] = {
     ),
     "another folder": (lambda made: made.named("../a.tar"), "got '../a.tar'"),
     "another place": (lambda made: made.named("/etc/passwd"), "got '/etc/passwd'"),
-    "a pipe": (lambda made: made.pipe(), "000000.tar: cannot be read; got 000000.tar is not"),
+    "a pipe": (
+        lambda made: made.pipe("000000.tar"), "000000.tar: cannot be read; got 000000.tar is not",
+    ),
+    "a pipe as index": (lambda made: made.pipe("index.parquet"), "got it is not a file"),
+    "a pipe as record": (lambda made: made.pipe("record.json"), "got OSError('record.json is not"),
+    "a pipe as classes": (lambda made: made.pipe("vocabulary.json"), "vocabulary.json is not a"),
+    "a long record": (
+        lambda made: made.text("record.json", "[]," * 6 * MB), "got OSError('record.json has",
+    ),
+    "a deep record": (lambda made: made.text("record.json", "[" * MB), "got RecursionError("),
+    "deep classes": (lambda made: made.text("vocabulary.json", "[" * MB), "got RecursionError("),
+    "no such version": (
+        lambda made: made.text("record.json", '{"version": 1e999}'), "got OverflowError(",
+    ),
+    "a lost column": (
+        lambda made: made.without("size"), "got none, or others, for size. Pack the set again.",
+    ),
+    "nothing in a cell": (
+        lambda made: made.index(width=None), "width cannot be; got nothing where there is always",
+    ),
+    "nothing in a list": (lambda made: made.index(present=[None]), "present cannot be; got noth"),
+    "no such class": (lambda made: made.index(present=[1]), "present cannot be; got 1"),
+    "no such class of a box": (lambda made: made.boxed(category=1), "category cannot be; got 1"),
+    "a box of no numbers": (lambda made: made.boxed(x1=float("nan")), "x1 cannot be; got nan"),
+    "no such supervision": (
+        lambda made: made.index(supervision=9), "supervision cannot be; got 9",
+    ),
     "two gigabytes": (lambda made: made.index(size=2**31 - 1), "size cannot be; got 2147483647"),
     "less than nothing": (lambda made: made.index(size=-1), "size cannot be; got -1"),
     "no such shard": (lambda made: made.index(shard=7), "shard cannot be; got 7"),
     "before the file": (lambda made: made.index(offset=-512), "offset cannot be; got -512"),
-    "many rows": (lambda made: made.rows(16 * MB), "says more than its bytes can hold"),
+    "many rows": (lambda made: made.rows(4 * MB), "says more than its bytes can hold"),
     "many labels": (lambda made: made.labels(40 * MB), "says more than its bytes can hold"),
 }  # fmt: skip
 

@@ -81,7 +81,8 @@ def test_a_turned_jpeg() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = coded(Image.fromarray(SMOOTH), "JPEG", exif=exif)
-    assert decode(data).shape == (37, 23, 3)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(decode(data), wanted)
     assert (look(data).width, look(data).height) == (23, 37)
 
 
@@ -96,6 +97,32 @@ def test_a_telephone_picture_is_its_first_frame() -> None:
     assert look(data).format == "JPEG"
     wanted = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     np.testing.assert_array_equal(decode(data), wanted)
+
+
+def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
+    """Telephones put a film behind it, in which any bytes stand."""
+    data = coded(Image.fromarray(SMOOTH), "JPEG", progressive=True)
+    np.testing.assert_array_equal(decode(data + b"\xff\xda\0\0" * 99), decode(data))
+    rgb = [b"\xff\xda\0\x08\1" + bytes([i]) + bytes(4) for i in range(3)]
+    ends = data.index(b"\xff\xda")
+    with pytest.raises(PictureError, match="more than 32 scans of a JPEG"):
+        look(data[:ends] + b"".join(rgb) * 11 + data[ends:])
+    with pytest.raises(PictureError, match="more than 10000 segments of a JPEG"):
+        look(data[:ends] + b"\xff\xfe\0\2" * 10_001 + data[ends:] + b"\xff\xda" * 33)
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "one channel a scan"])
+def test_a_large_jpeg_of_several_scans_is_known(kind: str) -> None:
+    data = bytearray(coded(Image.fromarray(SMOOTH), "JPEG", progressive=kind == "progressive"))
+    at = data.index(b"\xff\xc2" if kind == "progressive" else b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", 8000, 8000)
+    if kind == "one channel a scan":
+        data[data.index(b"\xff\xda") + 4] = 1
+    if kind == "baseline":
+        assert look(bytes(data)).width == 8000
+        return
+    with pytest.raises(PictureError, match="8000 x 8000 pixels; at most 32000000 in a WEBP"):
+        look(bytes(data))
 
 
 def test_rubbish_between_markers_is_no_damage() -> None:
