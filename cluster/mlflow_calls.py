@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 
 from cluster.mlflow_names import TAG_LENGTH, safe_name
 
-Memory = dict[str, Any]  # plain JSON: ids of runs, files to send, what was refused
+Memory = dict[str, Any]  # plain JSON: ids of runs, keys by run, files to send, what was refused
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",

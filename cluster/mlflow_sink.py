@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from cluster.mlflow_calls import MlflowCalls
+from cluster.mlflow_calls import Memory, MlflowCalls
 from cluster.mlflow_names import (
     PARAM_LENGTH,
     config_digest,
@@ -19,7 +19,6 @@ from cluster.mlflow_names import (
 )
 
 Event = dict[str, Any]
-Memory = dict[str, Any]  # plain JSON: the parent's id, ids by node, keys by run, files to send
 
 KEYS_A_RUN = 60  # MLflow draws one chart a key; many more and its page dies
 ENDS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}

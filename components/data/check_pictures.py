@@ -42,6 +42,7 @@ class Pictures:
     def __init__(self, *, name: str, folder: Path, glance: Glance, found: Findings) -> None:
         self.name, self.folder, self.glance, self.found = name, folder, glance, found
         self.digests: dict[bytes, str] = {}
+        self.left = 0  # pictures that packing would leave out
 
     def look(self, sample: Labelled, where: str) -> None:
         """Tell what is wrong or odd about one picture."""
@@ -76,6 +77,7 @@ class Pictures:
                 self._say(check, where, CHECKS[check].means, got, "It is taken.", times=count)
 
     def _unusable(self, sample: Labelled, where: str, error: PictureError, do: str) -> None:
+        self.left += 1
         got, what = error.text, CHECKS[error.check].means.partition(":")[0]
         if error.check == "image.missing":
             got, do = repr(sample.source_name), f"{do} The folder of images is {self.folder}."

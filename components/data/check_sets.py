@@ -32,7 +32,27 @@ def check_together(
             check_classes(counted, known=named, of="any source for training", found=found)
             _untaught(counted, set(counted.used) & named - taught, found)
             _taught_too(given, counted, training, found)
+    _too_many_left(sources, found)
     _unlisted(sources, found)
+
+
+def _too_many_left(sources: Sequence[tuple[Given, Counted]], found: Findings) -> None:
+    """Tell which sets packing would refuse for the pictures that it has to leave out."""
+    for name in dict.fromkeys(given.packed_in for given, _ in sources if given.packed_in):
+        members = [(given, counted) for given, counted in sources if given.packed_in == name]
+        left = sum(counted.left for _, counted in members)
+        pictures = sum(counted.pictures for _, counted in members)
+        most = members[0][0].most_bad
+        if left > most * pictures:
+            found.add(
+                Finding(
+                    check="set.left_out",
+                    where=name,
+                    what="too many pictures cannot be used",
+                    got=f"{left} of {pictures}",
+                    do=f"Mend or remove them, or raise sources.max_bad_fraction from {most}.",
+                )
+            )
 
 
 def _untaught(counted: Counted, class_ids: set[str], found: Findings) -> None:

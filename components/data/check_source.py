@@ -33,10 +33,12 @@ class Given:
     """A source to be checked."""
 
     name: str  # dotted path in a config, or the file as the user named it
-    part: Literal["train", "scored", "file"]  # scored: its classes must be known to `train`
+    part: Literal["train", "scored", "file"]  # scored: apart from `train`, which knows its classes
     reader: CocoReader | CsvReader | FoldersReader
     files: Mapping[str, Path]
     overlap: Literal["E", "W"] = "E"  # how grave it is that a picture is trained on too
+    packed_in: str = ""  # the set it is packed into with others; none: it is not packed
+    most_bad: float = 1.0  # share of that set's pictures that may be left out
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,6 +48,7 @@ class Counted:
     name: str
     kind: str
     pictures: int = 0
+    left: int = 0  # pictures that packing would leave out
     boxes: int = 0
     crowd: int = 0  # boxes
     thin: int = 0  # boxes with a side under 1 px
@@ -90,6 +93,7 @@ def check_source(
         if counted.pictures % SAY_EVERY == 0:
             say(counted.pictures)
     say(counted.pictures)
+    counted.left = pictures.left
     if counted.boxes >= LEAST and counted.whole > WHOLE * counted.boxes:
         found.add(Finding(check="box.huge_share", where=name, what="most boxes are whole pictures",
                           got=f"{counted.whole} of {counted.boxes}",

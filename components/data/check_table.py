@@ -68,6 +68,7 @@ CHECKS: dict[str, Check] = {
     "dup.exact": Check("W", "one picture stands twice in a source, byte for byte"),
     "split.overlap": Check("E", "a picture that is scored is trained on too, byte for byte"),
     "set.empty": Check("E", "no picture is left"),
+    "set.left_out": Check("E", "more pictures cannot be used than sources.max_bad_fraction allows"),
 }
 
 _OTHER = "of a format that is not read yet"

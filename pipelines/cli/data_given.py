@@ -8,6 +8,7 @@ from typing import Any
 
 from components.data.check_source import Given
 from components.data.readers import Coco, Csv, Folders, places
+from pipelines.recipes.joint_sets import labels_teach
 from pipelines.recipes.table import RECIPES
 from pipelines.settings.problems import Problem, SettingsError
 from pipelines.settings.reading import choose, read_page
@@ -36,12 +37,15 @@ def of_config(config: Path, settings: Sequence[str]) -> Iterator[Given]:
     for path, source in sources_in(cfg.sources, "sources"):
         if source.kind in KINDS:
             scored = path.split(".")[1] in SCORED
+            idle = path.startswith("sources.labels.") and not labels_teach(cfg)
             yield Given(
                 name=path,
-                part="scored" if scored else "train",
+                part="scored" if scored else "file" if idle else "train",
                 reader=source.reader,
                 files=places(source, root),
                 overlap="W" if cfg.sources.allow_overlap else "E",
+                packed_in=".".join(path.split(".")[: 3 if scored else 2]),
+                most_bad=cfg.sources.max_bad_fraction,
             )
 
 

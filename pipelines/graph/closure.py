@@ -12,6 +12,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,11 @@ class Code:
         """Return the digest of one definition, and what it mentions."""
         if (module, name) not in self._parts:
             made = self._must(module)
-            statements = made.makes[name]
-            found = mentions_of(made, statements)
+            text, found = _read(made, name)
             refs = self._references(made, found)
             if name in made.imports and (hit := self._origin(*made.imports[name])):
                 refs[hit] = None  # touched here, made elsewhere
-            self._parts[module, name] = self._digest(text_of(statements)), tuple(refs)
+            self._parts[module, name] = self._digest(text), tuple(refs)
         return self._parts[module, name]
 
     def _effect(self, module: str) -> tuple[str, tuple[Definition, ...]] | None:
@@ -232,6 +232,13 @@ class Code:
         if module is None:
             raise CodeError(f"{name}: must be a module of ours; got no file. Check its name.")
         return module
+
+
+@lru_cache(maxsize=16384)
+def _read(module: Module, name: str) -> tuple[str, Mentions]:
+    """Return the text of a definition, and what it mentions."""
+    statements = module.makes[name]
+    return text_of(statements), mentions_of(module, statements)
 
 
 def code_digest(closure: Mapping[str, str]) -> str:

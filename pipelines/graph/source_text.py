@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -10,9 +11,12 @@ Origin = tuple[str, str | None]  # module, and the attribute of it (None: the mo
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Module:
-    """A parsed file: statements by the name they bind or touch, imports, effects of importing."""
+    """A parsed file: statements by the name they bind or touch, imports, effects of importing.
+
+    It is shared by all who read the same bytes, and not changed after `parse`.
+    """
 
     name: str
     path: Path
@@ -25,24 +29,28 @@ class Module:
 
 
 def parse(name: str, path: Path, *, is_package: bool) -> Module:
-    """Read one file; nothing is imported or run.
+    """Read one file; nothing is imported or run. Docstrings are left out.
 
     Raises:
         SyntaxError: the file is not Python.
     """
+    return _parsed(name, path, path.read_bytes(), is_package)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(name: str, path: Path, source: bytes, is_package: bool) -> Module:  # noqa: FBT001 (a key)
     package = name if is_package else name.rpartition(".")[0]
     module = Module(name=name, path=path, package=package)
-    tree = ast.parse(path.read_bytes(), str(path))
+    tree = ast.parse(source, str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED):
+            _undocument(node)
     _sort(module, tree.body, module.makes, module.effects)
     return module
 
 
 def text_of(statements: list[ast.stmt]) -> str:
-    """Return statements as text without comments, docstrings and layout."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, DOCUMENTED):
-                _undocument(node)
+    """Return statements as text without comments and layout."""
     return "\n".join(ast.unparse(statement) for statement in statements)
 
 

@@ -44,9 +44,9 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     drawn = drawn or any(isinstance(t.source, Drawn) for t in cfg.sources.tune + cfg.sources.test)
     if any(one.problems for one in sets) or (drawn and cfg.draw is None):
         return  # what they hold is not known
+    photos = labels_teach(cfg)
     if not cfg.sources.allow_overlap:
-        yield from _overlap((boxes, labels), tests)
-    photos = cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
+        yield from _overlap((boxes, labels) if photos else (boxes,), tests)
     if not boxes.boxes:
         yield _empty(boxes.where, "no box to learn from", "Give a set with boxes.")
     if photos and not labels.labels:
@@ -65,6 +65,11 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
                 + " Boxes, labels and tests meet where level and name are the same.",
             )
     yield from _groups(cfg, {class_id for test in tests for class_id in test.boxes})
+
+
+def labels_teach(cfg: JointConfig) -> bool:
+    """Say whether anything is trained on the image labels."""
+    return cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
 
 
 def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) -> Set:

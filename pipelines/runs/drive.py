@@ -62,9 +62,9 @@ def drive(
         AddressError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
-    planned = plan(loaded.graph, open_store(store, mode="read"), cuts)
+    found = open_store(store, mode="read")  # nothing is written before all is known to be right
+    planned, root = plan(loaded.graph, found, cuts), found.root
     ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
-    root = open_store(store, mode="read").root
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
@@ -73,7 +73,7 @@ def drive(
         return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
     place = open_store(store)
-    directory = take(place.root, **names)
+    directory = take(root, **names)
     if ready and not directory.events.is_file():
         where = None  # all was found: nothing to track
     journal = Journaled(loaded, directory, tracked=where, emit=emit)

@@ -68,3 +68,13 @@ def test_B61_only_listed_pictures_count(page: Page) -> None:
     assert page.vocabox("check").exit_code == 0
     page.labels("copy.png", "boxed.png")
     assert page.vocabox("check").exit_code == 2
+
+
+def test_B61_labels_that_teach_nothing_may_be_those_of_scored_pictures(page: Page) -> None:
+    page.labels("scored.png")
+    boxes_only = ("stage1=null", "stage2.photos=0", "stage2.image_weight=0")
+    assert page.vocabox("check").exit_code == 2
+    assert page.vocabox("check", *boxes_only).exit_code == 0
+    sets = [part for setting in boxes_only for part in ("--set", setting)]
+    found = call("data", "check", str(page.folder / "page.yaml"), *sets)
+    assert found.exit_code == 0, found.output

@@ -222,6 +222,20 @@ def test_B63_to_B71_forty_pictures_are_packed_in_little_memory(open_folder: Path
     assert found.peak < 300 * MB, f"{found.peak / MB:.0f} MB"
 
 
+@pytest.mark.parametrize(("most", "code"), [("0.33", 2), ("0.34", 0)])
+def test_B63_data_check_and_run_leave_out_as_many(tmp_path: Path, most: str, code: int) -> None:
+    page = Page(tmp_path)
+    page.write({"page.jpg": b"<html>", "good.jpg": coded(PHOTO, "JPEG")})
+    page.labels("boxed.png", "good.jpg", "page.jpg")
+    setting = f"sources.max_bad_fraction={most}"
+    checked = call("data", "check", str(page.folder / "page.yaml"), "--set", setting)
+    assert checked.exit_code == code, checked.output
+    assert ("sources.labels: too many pictures cannot be used; got 1 of 3" in checked.stdout) == (
+        code == 2
+    )
+    assert page.vocabox("run", setting).exit_code == code
+
+
 def test_B66_a_name_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
     page = Page(tmp_path)
     folder = page.folder / "classes" / "fish"

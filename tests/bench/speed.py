@@ -77,7 +77,7 @@ class Speed:
 
 SPEEDS = {
     "predict": Speed(measure=predict, rounds=15, taken="half a minute"),
-    "tracking": Speed(measure=tracking, rounds=5, taken="five minutes"),
+    "tracking": Speed(measure=tracking, rounds=4, taken="six minutes"),
 }
 
 

@@ -1,9 +1,11 @@
 """What tracking costs training: one real loop, side by side without and with it, in turns.
 
 Every arm writes its events to its own journal, as a run does; they differ in what its sender meets:
-nothing (no sender), a database, a port where nobody listens, and a server that takes connections
-and never answers. Only the sender whose arm trains is awake. A round is the second stage of the
-tiny drawn config from its first report on: fast steps, so more events a second than in a real run.
+nothing (no sender), a database, and the five faults: a port where nobody listens, a server killed
+after the first round, one that takes connections and never answers, a slow one, one that answers
+500. The last two and the killed one are doors to one real MLflow server. Only the sender whose arm
+trains is awake. A round is the second stage of the tiny drawn config from its first report on: fast
+steps, so more events a second than in a real run.
 """
 
 import os
@@ -20,16 +22,18 @@ from typing import Any
 
 from cluster.journal import Events
 from cluster.storage import open_store
-from cluster.track import Sender, default_uri, start_sender
+from cluster.track import Sender, default_uri, start_sender, tracking_fault
 from components.train.fit_worker import train_stage2
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.record import read_record
 from pipelines.runs.loading import load
-from tests.cluster.mlflow_server import free_port
+from tests.cluster.mlflow_server import Door, Server, free_port
 from tests.pipelines.runs import tiny
 
-STEPS, SAY_EVERY = 220, 20  # as in training nodes
+STEPS, SAY_EVERY = 120, 20  # as in training nodes
 MOST = 0.02  # of a step's time in event calls
+DOORS = {"slow server": "slow", "server answers 500": "500", "killed server": "pass"}
+FAULTS = ("dead server", "frozen server", "server answers 500", "killed server")
 TICKS = os.sysconf("SC_CLK_TCK")
 Result = tuple[list[tuple[str, float, str]], list[tuple[str, bool]]]
 
@@ -41,6 +45,7 @@ class Arm:
     name: str
     events: Events
     sender: Sender | None
+    door: Door | None = None  # killed after the first round
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
@@ -58,10 +63,12 @@ def tracking(*, rounds: int) -> Result:
         for turn in range(rounds + 1):  # the first warms up: senders import MLflow
             for arm in arms if turn % 2 else reversed(arms):
                 _round(arm, job, Path(folder) / f"{arm.name}-{turn}")
-    for arm in arms:
-        for taken in (arm.cpu, arm.wall, arm.calls, arm.sent):
-            del taken[0]
-    return _told(arms)
+                if arm.door is not None:
+                    arm.door.kill()
+        for arm in arms:
+            for taken in (arm.cpu, arm.wall, arm.calls, arm.sent):
+                del taken[0]
+        return _told(arms)
 
 
 def _told(arms: list[Arm]) -> Result:
@@ -79,27 +86,37 @@ def _told(arms: list[Arm]) -> Result:
             rows.append((arm.name, spent, "CPU seconds of the sender a minute of training"))
         text = f"{arm.name}: event calls / step time <= {MOST:.0%}: {arm.share():.3%}"
         claims.append((text, arm.share() <= MOST))
+        fault = tracking_fault(arm.events.path.parent)
+        text = f"{arm.name}: what its sender met: {fault or 'nothing'}"
+        claims.append((text, bool(fault) == (arm.name in FAULTS)))
     return rows, claims
 
 
 @contextmanager
 def _arms(folder: Path) -> Iterator[list[Arm]]:
     """Make the arms; senders sleep until their turn and end with the block."""
+    server, arms = Server(folder), list[Arm]()
+    doors = {name: Door(server, way) for name, way in DOORS.items()}
     with socket.create_server(("127.0.0.1", 0), backlog=128) as frozen:
-        places = {
-            "none": None,
-            "sqlite": default_uri(folder),
-            "dead server": f"http://127.0.0.1:{free_port()}",
-            "frozen server": f"http://127.0.0.1:{frozen.getsockname()[1]}",
-        }
-        arms = [_arm(name, folder, uri) for name, uri in places.items()]
         try:
+            server.start()
+            places = {
+                "none": None,
+                "sqlite": default_uri(folder),
+                "dead server": f"http://127.0.0.1:{free_port()}",
+                "frozen server": f"http://127.0.0.1:{frozen.getsockname()[1]}",
+                **{name: door.open() for name, door in doors.items()},
+            }
+            arms += [_arm(name, folder, uri) for name, uri in places.items()]
+            arms[-1].door = doors["killed server"]
             yield arms
         finally:
             for arm in arms:
                 if arm.sender is not None and arm.sender.process is not None:
                     arm.sender.process.kill()
                     arm.sender.process.wait()
+            for made in (*doors.values(), server):
+                made.kill()
 
 
 def _arm(name: str, folder: Path, uri: str | None) -> Arm:

@@ -20,7 +20,7 @@ def append(run: Path, lines: list[bytes]) -> None:
 
 
 class Sent:
-    """A sender on a thread of this process: MLflow is imported once for all tests."""
+    """One sender, from now until its run is finished."""
 
     def __init__(self, run: Path, uri: str, experiment: str) -> None:
         self.run, self.code = run, -1

@@ -17,6 +17,7 @@ from typing import Any
 from cluster.track import SENDER_ENVIRONMENT
 
 UP_S = 120.0
+SLOW_S = 2.0  # an answer, of a door that is slow
 
 
 def free_port() -> int:
@@ -158,6 +159,35 @@ class Proxy:
         self.listener.server_close()
 
 
+class Door:
+    """A proxy in a process of its own, which can be killed; it costs its user's process nothing."""
+
+    def __init__(self, server: Server, way: str) -> None:
+        self.server, self.way = server, way
+        self.process: subprocess.Popen[str] | None = None
+
+    def open(self) -> str:
+        """Start it; return its address."""
+        command = [sys.executable, "-m", "tests.cluster.mlflow_server", str(self.server.port)]
+        self.process = subprocess.Popen(
+            [*command, self.way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # who hung up
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self.process.stdout is not None
+        uri = self.process.stdout.readline().strip()
+        assert uri, command
+        return uri
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+
+
 def held(uri: str, experiment: str) -> dict[str, Any]:
     """Return all that MLflow holds of an experiment, by node, without the ids it made up."""
     from mlflow.tracking import MlflowClient
@@ -190,3 +220,17 @@ def _run(client: Any, run: Any, names: dict[str, str]) -> dict[str, Any]:
         "history": {key: sorted(points) for key, points in history.items()},
         "files": sorted((f.path, f.file_size) for f in client.list_artifacts(info.run_id)),
     }
+
+
+def main(port: str, way: str) -> None:
+    """Stand before the server at a port, in one way, until killed."""
+    server = Server(Path())
+    server.port = int(port)
+    proxy = Proxy(server)
+    proxy.way, proxy.delay_s = way, SLOW_S
+    print(proxy.uri, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

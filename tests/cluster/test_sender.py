@@ -65,12 +65,14 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
     assert sender.close(patience_s=90) == 0, (run / "sender.log").read_text()
     assert sender.fault is None
     assert tracking_fault(run) is None
+    first = runs_of(uri, "vocabox/joint")["pipeline"].info.run_id
     (run / "sent.json").unlink()  # a second sender knows nothing: it must find, not double
     assert unsent(run) == 8
     assert start_sender(run, uri, "vocabox/joint").close(patience_s=90) == 0
 
     found = runs_of(uri, "vocabox/joint")
     client, parent, child = found["client"], found["pipeline"], found["stage2"]
+    assert parent.info.run_id == first, "a link to it still holds"
     assert parent.info.run_name.startswith("joint-small-")
     assert len(parent.info.run_name) <= 20
     assert parent.info.status == "FINISHED"

@@ -31,6 +31,7 @@ sources:
   labels: [{kind: csv, table: labels.csv, images: pictures, level: fine,
             columns: {image: image, labels: labels}, separator: "|"}]
   max_bad_fraction: .5
+  allow_overlap: true
   test:
     - {name: scenes, size: 64,
        source: {kind: coco, annotations: boxes.json, images: pictures, level: fine}}
