@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -80,6 +80,14 @@ def read_events(
         if isinstance(event, dict):
             events.append(event)
     return events, offset + len(whole)
+
+
+def every_event(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events in the whole lines of a file, a part of it at a time."""
+    part, offset = read_events(path)
+    while part:
+        yield from part
+        part, offset = read_events(path, offset=offset)
 
 
 def is_finished(path: Path) -> bool:

@@ -9,6 +9,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import sqlite3
 import ssl
 import threading
@@ -52,23 +53,26 @@ def problems(uri: str | None, experiment: str) -> list[str]:
     return found
 
 
+SECRET = re.compile(r"(?<=:)[^/:@]+(?=@)|(?<=password=)[^&]*|(?<=token=)[^&]*", re.IGNORECASE)
+
+
 def _wrong_words(uri: str) -> str | None:
-    scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else "file"
+    scheme = uri.partition(":")[0].partition("+")[0].lower() if ":" in uri else "file"
+    shown = SECRET.sub("***", uri)
     if scheme not in ("http", "https", *DATABASES):
         plain = "MLflow writes to plain folders no more. " if scheme == "file" else ""
-        return f"no tracking server or database has such an address; got {uri!r}. {plain}{GIVE}"
+        return f"no tracking server or database has such an address; got {shown!r}. {plain}{GIVE}"
     if scheme == "sqlite":
         named = uri.startswith("sqlite:///") and uri.removeprefix("sqlite:///").strip("/")
-        return None if named else f"names no file; got {uri!r}. Give sqlite:///mlflow.db."
+        return None if named else f"names no file; got {shown!r}. Give sqlite:///mlflow.db."
     try:
         parts = urlsplit(uri)
-        host, password, _ = parts.hostname, parts.password, parts.port
+        host, _ = parts.hostname, parts.port
     except ValueError:
-        host = password = None
+        host = None
     if not host:
-        return f"no host, or a port that is none; got {uri!r}. {GIVE}"
-    if password:
-        shown = uri.replace(f":{password}@", ":***@")
+        return f"no host, or a port that is none; got {shown!r}. {GIVE}"
+    if shown != uri:
         return (
             f"a password must not stand in a config; got {shown!r}. Set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own file."

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.progress import Progress, Row, duration, how_far, how_fast
+from pipelines.cli.progress import Progress, Row, duration, how_far, how_fast, words_of
 from pipelines.settings.problems import visible
 
 
@@ -22,10 +22,10 @@ class EventLines:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Write the line of an event, if it is due."""
+        if words := words_of(event):
+            self._write(words)
         row = self.progress.take(event)
         if row is None:
-            if event.get("text"):
-                self._write(visible(str(event["text"])))
             return
         name, now = str(event["node"]), self.clock()
         if event["event"] == "node":

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli.progress import Progress, Row, duration, how_far, how_fast
+from pipelines.cli.progress import Progress, Row, duration, how_far, how_fast, words_of
 from pipelines.settings.problems import visible
 
 COLORS = {"running": "cyan", "done": "green", "cached": "green", "failed": "red", "waiting": "dim"}
@@ -32,10 +32,10 @@ class LiveTable:
         self.live.start()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Show what an event changed; a text that is of no node goes above the table."""
-        row = self.progress.take(event)
-        if row is None and event.get("text"):
-            self.live.console.print(Text(visible(str(event["text"]))))
+        """Show what an event changed; what it says in words goes above the table."""
+        self.progress.take(event)
+        if words := words_of(event):
+            self.live.console.print(Text(words))
         self.live.update(table(self.progress.rows))
 
     def close(self) -> None:

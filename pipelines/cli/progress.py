@@ -71,6 +71,14 @@ class Progress:
         return row
 
 
+def words_of(event: Mapping[str, Any]) -> str:
+    """Return what an event says in words: of a node's note its name too; nothing for the others."""
+    node, text = event.get("node"), event.get("text")
+    if not text or (node is not None and event["event"] != "note"):
+        return ""
+    return visible(f"{node}: {text}" if node is not None else str(text))
+
+
 def duration(seconds: float | None) -> str:
     """Return "41 s", "6 min 12 s" or "2 h 05 min"; "-" for None."""
     if seconds is None:

@@ -112,7 +112,7 @@ def _problems(pictures: Sequence[Path], *, out: Path, draw: Path | None) -> list
     """Say what keeps the work from starting."""
     if not pictures:
         return [Problem(where="IMAGES", what="no picture", do="Name files, folders or patterns.")]
-    given = {path.resolve() for path in pictures}
+    given = {os.path.realpath(path) for path in pictures}
     made = {"--out": [out]}
     if draw is not None:
         made["--draw"] = [draw / _drawn_name(i, path) for i, path in enumerate(pictures, 1)]
@@ -120,7 +120,7 @@ def _problems(pictures: Sequence[Path], *, out: Path, draw: Path | None) -> list
         Problem(where=option, what="would replace a picture", got=str(path), do="Name another.")
         for option, paths in made.items()
         for path in paths
-        if path.resolve() in given
+        if os.path.realpath(path) in given
     ]
 
 
@@ -229,9 +229,13 @@ def _draw(
 
 
 def _drawn_name(image_id: int, path: Path) -> str:
-    """Return the name of a drawn copy; no two pictures share an id, so no two share a name."""
+    """Return the name of a drawn copy; no two pictures share an id, so no two share a name.
+
+    Letters that move a terminal's cursor, or turn a name round, become `_`.
+    """
     stem = os.fsdecode(os.fsencode(path.stem)[:LONGEST_STEM])
-    return f"{stem}_{image_id}.jpg"
+    plain = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "_" for c in stem)
+    return f"{plain}_{image_id}.jpg"
 
 
 @contextmanager

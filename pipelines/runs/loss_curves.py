@@ -1,10 +1,9 @@
 """The numbers that training nodes said, step by step, from the journals of runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from cluster.journal import read_events
+from cluster.journal import every_event
 from pipelines.report.parts import Points
 
 Curves = dict[str, dict[str, Points]]  # node -> metric -> points
@@ -13,7 +12,7 @@ Curves = dict[str, dict[str, Points]]  # node -> metric -> points
 def curves_of(events: Path) -> Curves:
     """Return every metric of every node of one run; a step that was taken twice counts once."""
     found: dict[str, dict[str, dict[float, float]]] = {}
-    for event in _every(events):
+    for event in every_event(events):
         if event.get("event") == "metrics":
             of_node = found.setdefault(event["node"], {})
             for name, value in event["values"].items():
@@ -35,11 +34,3 @@ def with_earlier(own: Curves, makers: Mapping[str, Path]) -> Curves:
             if node in read[events]:
                 out[node] = read[events][node]
     return out
-
-
-def _every(events: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a run, a part of its file at a time."""
-    part, offset = read_events(events)
-    while part:
-        yield from part
-        part, offset = read_events(events, offset=offset)

@@ -1,7 +1,9 @@
 """Each node of a run as its page shows it: state, time, and why it ran or where it was found."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from cluster.journal import every_event
 from cluster.storage import LocalStore
 from pipelines.graph.node import upstream
 from pipelines.graph.outcome import NodeOutcome, Outcome
@@ -11,7 +13,7 @@ from pipelines.report.parts import NodeRow
 
 
 def node_rows(
-    planned: Plan, outcome: Outcome, *, made: Mapping[str, Record], run: str
+    planned: Plan, outcome: Outcome, *, made: Mapping[str, Record], run: str, events: Path
 ) -> list[NodeRow]:
     """Return a row for each node that the walk met, inputs before users.
 
@@ -20,7 +22,9 @@ def node_rows(
         outcome: how each node ended.
         made: the records of nodes that are there.
         run: the name of this run.
+        events: its journal, for what nodes said beside their numbers.
     """
+    said = _notes(events)
     return [
         NodeRow(
             name=entry.name,
@@ -28,11 +32,19 @@ def node_rows(
             seconds=ended.seconds,
             key=ended.key or "",
             inputs=tuple(source.name for source in upstream(entry.node)),
-            why=_why(entry, ended, made.get(entry.name), run),
+            why=[*_why(entry, ended, made.get(entry.name), run), *said.get(entry.name, [])],
         )
         for entry in planned.nodes
         if (ended := outcome.nodes.get(entry.name)) is not None
     ]
+
+
+def _notes(events: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for event in every_event(events):
+        if event.get("event") == "note" and event.get("node"):
+            found.setdefault(str(event["node"]), []).append(str(event.get("text")))
+    return found
 
 
 def records_of(outcome: Outcome, store: LocalStore) -> dict[str, Record]:

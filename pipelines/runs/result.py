@@ -91,7 +91,7 @@ def write_report(
         status=outcome.status,
         reason=reason or "",
         metrics=metrics,
-        nodes=node_rows(planned, outcome, made=made, run=directory.run),
+        nodes=node_rows(planned, outcome, made=made, run=directory.run, events=directory.events),
         curves=parts.take("curves", lambda: _curves(directory, planned, made), {}),
         sets=parts.take("data", lambda: packed_sets(loaded.graph, outcome.artifacts), []),
         scored=parts.take("scores", lambda: scored_sets(scores) if scores else [], []),

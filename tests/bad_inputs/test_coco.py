@@ -231,3 +231,24 @@ def test_B41_file_names_that_lead_elsewhere(refused: Callable[..., None]) -> Non
     names = ["/etc/passwd", "../a.jpg", "a/../../b.jpg", "C:\\a.jpg", "", None, "a\0b"]
     rows = [{"id": 20 + i, "file_name": name} for i, name in enumerate(names)]
     refused(_more("images", *rows), "B41_absolute_or_above")
+
+
+@pytest.mark.parametrize(("width", "height"), [("40", 30), (0, 30), (40.5, 30), (40, -1)])
+def test_B38_sides_that_are_no_numbers_of_pixels(doors: Doors, width: Any, height: Any) -> None:
+    found = instances()
+    found["images"][0] |= {"width": width, "height": height}
+    doors.file(found, "boxes.json")
+    pictures(doors.folder)
+    code, said = doors.check("boxes.json", "--images", ".")
+    assert code == 2
+    assert f"width and height are no whole numbers of pixels; got {width!r} x {height!r}" in said
+
+
+def test_B29_two_images_of_one_file(doors: Doors) -> None:
+    found = instances()
+    found["images"].append(found["images"][0] | {"id": 99})
+    doors.file(found, "boxes.json")
+    pictures(doors.folder)
+    code, said = doors.check("boxes.json", "--images", ".")
+    assert code == 2
+    assert f"boxes.json, image 99: image {BIG} has this file_name too; got 'b.jpg'" in said

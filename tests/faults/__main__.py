@@ -39,7 +39,14 @@ def _kill(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]]
     print(f"{whole} of {len(trials)} whole; {met} were killed before their end; {gone_on} went on "
           f"from a checkpoint. Again: python -m tests.faults kill --times {given.times} "
           f"--seed {given.seed}")  # fmt: skip
-    return found, whole == len(trials)
+    at_place = [trial for trial in trials if trial.moment != "random"]
+    missed = [trial.moment for trial in at_place if not trial.killed]
+    idle = [t.moment for t in at_place if "checkpoint" in t.moment and t.killed and not t.resumed]
+    for moment in missed:
+        print(f"never came to it: {moment}")
+    for moment in idle:
+        print(f"nothing went on from a checkpoint: {moment}")
+    return found, whole == len(trials) and not missed and not idle
 
 
 def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:

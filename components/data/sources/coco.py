@@ -110,9 +110,7 @@ def read(reader: "CocoReader", files: Mapping[str, Path], found: Findings) -> Co
         found.add(problem)
         return Contents()
     _ids(file)
-    for image_id, image in file.images.items():
-        if problem := _name(image.file_name, f"{file.name}, image {image_id}"):
-            found.add(problem)
+    _files(file)
     _orphans(file)
     places = {image_id: i for i, image_id in enumerate(file.images)}
     order = np.array([places.get(i, -1) for i in file.boxes.pictures], np.int64)
@@ -181,6 +179,25 @@ def _ids(file: _File) -> None:
                     times=len(twice),
                 )
             )
+
+
+def _files(file: _File) -> None:
+    """Say which images name no file, one that another names too, or sides that are none."""
+    first: dict[str, Any] = {}
+    for own, image in file.images.items():
+        where = f"{file.name}, image {own}"
+        if problem := _name(image.file_name, where):
+            file.found.add(problem)
+        elif (other := first.setdefault(image.file_name, own)) != own:
+            file.found.add(Finding(check="id.duplicate", where=where, got=repr(image.file_name),
+                                   what=f"image {other} has this file_name too",
+                                   do="Join their annotations."))  # fmt: skip
+        given = [side for side in (image.width, image.height) if side is not None]
+        if given and image.sides is None:
+            got = f"{image.width!r:.20} x {image.height!r:.20}"
+            what = "width and height are no whole numbers of pixels"
+            do = "Write the picture's own size, or leave both out."
+            file.found.add(Finding(check="image.size", where=where, what=what, got=got, do=do))
 
 
 def _name(file_name: Any, where: str) -> Finding | None:

@@ -128,8 +128,10 @@ def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Con
     if not table.kept and not found.errors():
         taken = ", ".join(f"{column} took {count}" for column, count in table.taken.items())
         got = f"where {dict(reader.where)}{': ' if taken else ''}{taken}"
-        found.add(Finding(check="set.empty", where=table.name, what=f"no row is left of {rows}",
-                          got=got, do="Loosen it, or look at the column's values."))  # fmt: skip
+        what, do = f"no row is left of {rows}", "Loosen it, or look at the column's values."
+        if not rows:
+            what, got, do = "no picture in it", "a header and no row", "Add a row a picture."
+        found.add(Finding(check="set.empty", where=table.name, what=what, got=got, do=do))
     used = {class_id for cell in table.kept for class_id in cell.present}
     for class_id in sorted(table.classes.keys() - used):
         table.say("label.empty_class", table.name, "a class that no picture shows", repr(class_id),

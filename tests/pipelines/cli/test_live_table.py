@@ -107,3 +107,15 @@ def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     write_event({"event": "x", "nan": float("nan"), "list": (float("inf"), {1: {2}})})
     line = json.loads(capsys.readouterr().out)
     assert line == {"v": 1, "event": "x", "nan": None, "list": [None, {"1": [2]}]}
+
+
+def test_a_note_of_a_node_is_shown_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """That a damaged checkpoint was set aside, or that a training goes on, is for people too."""
+    event = {"event": "note", "node": "stage2", "text": "goes on from step 16 of 40"}
+    EventLines()(event)
+    assert "stage2: goes on from step 16 of 40" in capsys.readouterr().out
+    out = io.StringIO()
+    live = LiveTable(["stage2"], console=Console(file=out, force_terminal=True, width=100))
+    live(event)
+    live.close()
+    assert "stage2: goes on from step 16 of 40" in out.getvalue()

@@ -227,3 +227,14 @@ def test_the_command_takes_patterns_and_keeps_what_is_there(place: Path, monkeyp
     assert nothing.exit_code == 2
     assert "a pattern that matches no file" in nothing.stderr
     assert not Path("o.json").exists()
+
+
+def test_names_that_would_move_a_cursor_and_links_to_themselves(place: Path) -> None:
+    photos = place / "odd"
+    photos.mkdir()
+    picture(photos / "a\x1b[31m\u202eb.png")
+    (photos / "loop.png").symlink_to("loop.png")
+    done = call(place, sorted(photos.iterdir()), draw=place / "drawn", score=0.0)
+    assert done.pictures == 1
+    assert [path.name for path, _ in done.bad] == ["loop.png"]
+    assert [path.name for path in (place / "drawn").iterdir()] == ["a_[31m_b_1.jpg"]

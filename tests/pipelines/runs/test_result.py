@@ -10,10 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.journal import read_events
+from cluster.journal import Events, read_events
+from cluster.storage import open_store
+from pipelines.graph.outcome import NodeOutcome, Outcome
+from pipelines.graph.plan import plan
 from pipelines.runs.directory import RunDirectory
 from pipelines.runs.drive import Finished
+from pipelines.runs.loading import load
 from pipelines.runs.loss_curves import curves_of, with_earlier
+from pipelines.runs.node_rows import node_rows
 from pipelines.runs.packed_sets import packed_sets
 from pipelines.runs.previous import differences, previous_run
 from pipelines.runs.scored_sets import PICTURE_BYTES, scored_sets
@@ -68,6 +73,20 @@ def test_the_page_says_why_each_node_ran_or_where_it_was_found(twice: Twice) -> 
     assert "settings: stage.lr" in second
     assert second.count("made by joint-1; nothing that counts has changed") == 7
     assert "made by" not in first
+
+
+def test_the_page_shows_what_nodes_said_beside_their_numbers(twice: Twice, tmp_path: Path) -> None:
+    journal = Events(tmp_path / "events.jsonl")
+    journal.append({"event": "note", "node": "stage2", "text": "goes on from step 16 of 40"})
+    journal.append({"event": "note", "text": "of no node"})
+    loaded, store = load(twice.config, STEPS), open_store(str(twice.store))
+    planned = plan(loaded.graph, store)
+    ended = {name: NodeOutcome(state="done") for name in ("stage1", "stage2")}
+    outcome = Outcome(status="done", code=0, nodes=ended, artifacts={})
+    rows = node_rows(planned, outcome, made={}, run="x", events=journal.path)
+    said = {row.name: row.why[-1:] for row in rows}
+    assert said["stage2"] == ["goes on from step 16 of 40"]
+    assert said["stage1"] != said["stage2"]
 
 
 def test_the_page_says_what_differs_from_the_run_before(twice: Twice) -> None:
