@@ -12,8 +12,7 @@ from components.data.readers import Listed, look_over, places
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
 from pipelines.settings.problems import Problem, nearest
 
-SHOWN = 5  # pictures that are not there, named one by one
-PAIRS = 20  # pictures that are trained on and scored on, named one by one
+SHOWN = 5  # pictures that are named one by one
 ROLES = ("annotations", "images", "table")  # settings of sources that name files
 
 
@@ -110,19 +109,22 @@ def _missing(place: str, listed: Listed, *, most: float) -> Iterator[Problem]:
 
 def _overlap(taught: Iterable[Set], scored: Iterable[Set]) -> Iterator[Problem]:
     """Say which pictures are trained on and scored on; sets that are scored may share theirs."""
-    sides = ([picture for one in sets for picture in one.pictures] for sets in (taught, scored))
-    pairs = list(shared(*sides))
-    do = "Keep it in one of them, or set sources.allow_overlap: true."
-    for one, other in pairs[:PAIRS]:
-        yield Problem(
-            where=f"{other.source}, {other.name}",
-            what="this picture is trained on too",
-            got=f"the same bytes as {one.name} of {one.source}",
-            do=do,
+    sides = [[picture for one in sets for picture in one.pictures] for sets in (taught, scored)]
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for one, other in shared(*sides):
+        pairs.setdefault((one.source, other.source), []).append(
+            f"{other.name} as {one.name}" if other.name != one.name else one.name
         )
-    if len(pairs) > PAIRS:
-        what = f"{len(pairs) - PAIRS} more pictures are trained on and scored on"
-        yield Problem(where="sources", what=what, do=do.replace("it", "each", 1))
+    for (source, test), names in pairs.items():
+        of = sum(picture.source == test for picture in sides[1])
+        more = ", ..." if len(names) > SHOWN else ""
+        yield Problem(
+            where=test,
+            what=f"{len(names)} of {of} pictures are trained on too, byte for byte",
+            got=f"{', '.join(names[:SHOWN])}{more} in {source}",
+            do="Keep them in one of the two (rows of a table: by its `where`), or set "
+            "sources.allow_overlap: true.",
+        )
 
 
 def _drawn(world: World, source: Drawn) -> tuple[Counter[str], Counter[str]]:

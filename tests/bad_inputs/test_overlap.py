@@ -60,7 +60,7 @@ def test_B61_sets_that_are_scored_may_share_and_so_may_those_that_teach(page: Pa
     page.boxes("boxes.json", "boxed.png", "scored.png")
     refused = page.vocabox("check", tune)
     assert refused.exit_code == 2
-    assert refused.stderr.count("this picture is trained on too") == 1  # one file, one line
+    assert "sources.tune.0.source: 1 of 1 pictures are trained on too" in refused.stderr
 
 
 def test_B61_only_listed_pictures_count(page: Page) -> None:
