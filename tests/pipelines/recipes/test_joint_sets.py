@@ -49,7 +49,10 @@ def _csv(root: Path, *rows: tuple[str, str]) -> Csv:
 
 def _config(boxes: Source, labels: Source, test: Source, **more: object) -> JointConfig:
     sources = Sources(
-        boxes=(boxes,), labels=(labels,), test=(joint_settings.Test(name="t", source=test),)
+        boxes=(boxes,),
+        labels=(labels,),
+        test=(joint_settings.Test(name="t", source=test),),
+        allow_overlap=True,  # these sets are of the same pictures
     )
     return JointConfig(recipe="joint", sources=sources, **{"stage2": Stage2(), **more})
 

@@ -56,7 +56,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "row twice": ("image,labels\na,x\na,y\n", "line 3: the picture stands on line 2 too; got 'a'"),
     "above": ("image,labels\n../a,x\n", "line 2: a picture must lie under its folder"),
     "minus": ("image,labels\na,x|-\n", "line 2: a minus without a class"),
-    "no row": ("image,labels\n", "no row is left of 0"),
+    "no row": ("image,labels\n", "no picture in it; got a header and no row"),
     "quote": ('image,labels\n"a,x\n', "not CSV; got"),
     "latin": ("image,labels\na,caf\u00e9\n".encode("latin-1"), "not UTF-8; got byte 18"),
     "long": (f"image,labels\na,{'x' * 200_000}\n", "not CSV; got field larger"),
