@@ -12,6 +12,7 @@ from pipelines.cli.work import WORK
 from pipelines.settings.problems import Problem, SettingsError
 
 PAGES = (".yaml", ".yml")
+SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @click.group(epilog="\b\nExample:\n  vocabox data show configs/first_run.yaml --out sheet.png")
@@ -52,6 +53,9 @@ def show(
     place, sheet = Path(source), Path(out)
     keep = "" if overwrite else "Pass --overwrite, or name another."
     found = given.check_out(sheet, option="--out", keep=keep)
+    if sheet.suffix.lower() not in SHEETS:
+        what, do = "a sheet is a picture", f"Let its name end in {', '.join(SHEETS)}."
+        found.append(Problem(where="--out", what=what, got=out, do=do))
     if (place / "record.json").is_file():
         if settings:
             do = "Leave it out, or give a config."

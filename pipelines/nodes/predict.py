@@ -95,7 +95,7 @@ def predict(
         file.write("[")
         for batch in _batches(pictures, done, tell):
             found = _found(detector, batch, ids=known.ids, size=record.size, top=top)
-            for row in _results(found, batch, names=known.names):
+            for row in _results(found, batch, ids=known.ids):
                 file.write(f"{',' if done.boxes else ''}\n{json.dumps(row)}")
                 done.boxes += 1
             if folder is not None:
@@ -200,15 +200,15 @@ def _shown(
 
 
 def _results(
-    found: "Detections", batch: list[_Read], *, names: Sequence[str]
+    found: "Detections", batch: list[_Read], *, ids: Sequence[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield one object a detection."""
+    """Yield one object a detection; its class with the level: two may share a name."""
     from components.eval.detections import coco_results
 
-    ids = [read.image_id for read in batch]
-    rows = coco_results(found, images=ids, categories=list(range(1, len(names) + 1)))
+    images = [read.image_id for read in batch]
+    rows = coco_results(found, images=images, categories=list(range(1, len(ids) + 1)))
     for i, row in zip(found.image.tolist(), rows, strict=True):
-        more = {"file_name": str(batch[i].path), "category_name": names[row["category_id"] - 1]}
+        more = {"file_name": str(batch[i].path), "category_name": ids[row["category_id"] - 1]}
         yield row | more
 
 

@@ -157,3 +157,10 @@ def test_packed_shards_take_no_setting(tmp_path: Path, monkeypatch: pytest.Monke
     result = call("data", "show", "shards", "draw.seed=4")
     assert result.exit_code == 2
     assert "KEY=VALUE: packed shards have no settings to change; got draw.seed=4." in result.stderr
+
+
+def test_a_sheet_is_a_picture(tmp_path: Path) -> None:
+    config = str(ROOT / "configs" / "first_run.yaml")
+    refused = call("data", "show", config, "--out", str(tmp_path / "sheet.txt"))
+    assert refused.exit_code == 2
+    assert "--out: a sheet is a picture; got" in refused.stderr

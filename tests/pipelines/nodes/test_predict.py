@@ -62,7 +62,7 @@ def test_boxes_lie_in_their_pictures_and_bad_pictures_are_named(place: Path) -> 
         assert set(row) == KEYS
         path = pictures[row["image_id"] - 1]
         assert row["file_name"] == str(path)
-        assert row["category_name"] == known.names[row["category_id"] - 1]
+        assert row["category_name"] == known.ids[row["category_id"] - 1]
         with Image.open(path) as image:
             x, y, w, h = row["bbox"]
             assert min(x, y) >= 0
