@@ -1,6 +1,7 @@
 """What went wrong, and what to do about it: values only; one place acts on them."""
 
 import errno
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,15 +135,19 @@ NAMED = {
     "MemoryError": "memory",
 }
 STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors says so what is no OSError
 
 
 def failure_of(error: BaseException, *, where: str) -> Failure:
     """Turn an error of a body into a plain value; kind `user` unless the tables know better."""
     kind = next((NAMED[c.__name__] for c in type(error).__mro__ if c.__name__ in NAMED), "user")
-    if isinstance(error, OSError) and error.errno in STORAGE_ERRNO:
+    said = str(error).strip() or type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (told := OF_RUST.search(said)):
+        number = int(told[1])
+    if number in STORAGE_ERRNO:
         kind = "storage"
     trace = "".join(traceback.format_exception(error))
-    said = str(error).strip() or type(error).__name__
     text = said if kind != "user" else f"{type(error).__name__}: {said}"
     return Failure(kind, where, text, trace)
 

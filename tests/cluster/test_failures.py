@@ -78,6 +78,8 @@ class OfData(NotFinite):
         (OSError(errno.ENOSPC, "No space left on device"), "storage", "[Errno 28] No space left"),
         (OSError(errno.ENOENT, "No such file"), "user", "FileNotFoundError: [Errno 2] No such"),
         (StorageError(errno.EACCES, "x"), "storage", "[Errno 13] x"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "storage", "I/O error"),
+        (RuntimeError("I/O error: no such file (os error 2)"), "user", "RuntimeError: I/O error"),
         (DamagedError("torn"), "damaged", "torn"),
         (MemoryError(), "memory", "MemoryError"),
         (KeyboardInterrupt(), "cancelled", "KeyboardInterrupt"),
