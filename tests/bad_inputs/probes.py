@@ -24,11 +24,11 @@ from components.data.pack_shards import pack
 from components.data.readers import SOURCES, CocoReader, CsvReader
 from components.data.shards import Shards, ShardsError
 from tests.components.data.small_sets import known
+from tests.pipelines.settings.nobody import NOBODY
 
 ROOT = Path(__file__).parents[2]
 ROOM = 2 * 2**30  # bytes of address space beyond the imports
 SECONDS = 10
-NOBODY = 65534
 
 
 @dataclass(frozen=True, kw_only=True)
