@@ -100,7 +100,7 @@ def _untaught(counted: Counted, class_ids: set[str], found: Findings) -> None:
                 where=f"{counted.name}, {counted.first[class_id]}",
                 what="a class without a sample for training",
                 got=repr(class_id),
-                do="Its metrics are -; add boxes or labels of it.",
+                do="Its AP will be 0; add boxes or labels of it.",
             )
         )
 

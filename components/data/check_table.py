@@ -40,7 +40,7 @@ CHECKS: dict[str, Check] = {
     "class.duplicate_name": Check("W", "two classes have one name; an error once boxes use it"),
     "label.unknown_class": Check("E", "a label that is in no list of classes"),
     "label.conflict": Check("W", "a class is present and absent: taken as unknown"),
-    "label.empty_class": Check("W", "a class without a sample; its metrics are -"),
+    "label.empty_class": Check("W", "a class without a sample: none is learnt or measured"),
     "label.separator": Check("W", "another separator would leave far fewer classes"),
     "image.place": Check("E", "a picture's name is absolute, or leads out of its folder"),
     "image.missing": Check("E", "listed, and there is no such file"),

@@ -250,9 +250,16 @@ def _classes(file: _File, good: np.ndarray) -> None:
                 )
             )
         elif own not in boxed:
-            file.found.add(Finding(check="label.empty_class", where=where, what="no box of it",
-                                   got=repr(title), do="Its metrics are -; add boxes, or leave "
-                                   "it so."))  # fmt: skip
+            do = "Nothing of it is learnt; add boxes, or leave it so."
+            file.found.add(
+                Finding(
+                    check="label.empty_class",
+                    where=where,
+                    what="no box of it",
+                    got=repr(title),
+                    do=do,
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Con
     used = {class_id for cell in table.kept for class_id in cell.present}
     for class_id in sorted(table.classes.keys() - used):
         table.say("label.empty_class", table.name, "a class that no picture shows", repr(class_id),
-                  "Its metrics are -; add labels, or leave it so.")  # fmt: skip
+                  "Nothing of it is learnt; add labels, or leave it so.")  # fmt: skip
     if problem := _separator(table):
         found.add(problem)
     return Contents(
