@@ -24,6 +24,7 @@ class Loaded:
     text: str  # the page as the user wrote it
     digest: str  # of the resolved settings
     file: Path
+    overrides: tuple[str, ...]  # KEY=VALUE, as they were given
     warnings: tuple[Problem, ...] = ()
 
 
@@ -48,6 +49,7 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
         text=page.text,
         digest=sha256(canonical(plain(cfg))),
         file=config,
+        overrides=tuple(overrides),
         warnings=tuple(found),
     )
 
