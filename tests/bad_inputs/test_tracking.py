@@ -89,7 +89,10 @@ def answering() -> Iterator[int]:
 
 
 @pytest.mark.mlflow
-def test_B110_a_server_that_is_away(page: Path, tmp_path: Path, write_golden: bool) -> None:
+def test_B110_a_server_that_is_away(
+    page: Path, tmp_path: Path, write_golden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.track.AWAY_S", 0.2)  # beside the first failed attempt
     port = free_port()
     uri = f"tracking.uri=http://127.0.0.1:{port}"
     how = ("--executor", "inline", "--until", "draw", "--json")

@@ -13,7 +13,7 @@ import pytest
 
 from cluster.journal import Events
 from cluster.track import default_uri, read_sent, start_sender, tracking_fault, unsent
-from tests.cluster.following import WAIT_S
+from tests.cluster.following import WAIT_S, Sent
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -68,7 +68,8 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
     first = runs_of(uri, "vocabox/joint")["pipeline"].info.run_id
     (run / "sent.json").unlink()  # a second sender knows nothing: it must find, not double
     assert unsent(run) == 8
-    assert start_sender(run, uri, "vocabox/joint").close(patience_s=90) == 0
+    assert Sent(run, uri, "vocabox/joint").join() == 0
+    assert unsent(run) == 0
 
     found = runs_of(uri, "vocabox/joint")
     client, parent, child = found["client"], found["pipeline"], found["stage2"]
@@ -169,7 +170,8 @@ def test_the_sender_outlives_a_killed_driver_and_ends(tmp_path: Path) -> None:
     assert found["stage2"].info.status == "FINISHED"
 
     finish(run, Events(run / "events.jsonl"))
-    assert start_sender(run, uri, "vocabox").close(patience_s=90) == 0
+    assert Sent(run, uri, "vocabox").join() == 0
+    assert unsent(run) == 0
     assert runs_of(uri, "vocabox")["pipeline"].info.status == "FINISHED"
 
 

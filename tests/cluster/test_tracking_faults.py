@@ -1,7 +1,7 @@
 """Five faults of a real server, and a lost answer: after the replay MLflow holds exactly the run.
 
-What it holds is compared with an undisturbed run of the same event file. The tests stand in the
-order in which the one server of this file lives: at first it is not there.
+What it holds is compared with an undisturbed run of the same event file. One server serves all
+tests.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cluster import sender as sending
+from cluster import track
 from cluster.journal import Events
 from cluster.mlflow_door import TrackingError, look
 from cluster.track import SENDER_ENVIRONMENT, read_sent, refusals, start_sender, unsent
@@ -30,17 +31,11 @@ UNDISTURBED = "undisturbed"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("server"))
+    made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def live(server: Server) -> Server:
-    if server.process is None:
-        server.start()
-    return server
 
 
 @pytest.fixture
@@ -52,11 +47,12 @@ def proxy(live: Server) -> Iterator[Proxy]:
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let senders in this process look often, and take a server for away after one second."""
+    """Let senders in this process look often, and drivers leave soon where no server answers."""
     for name, value in {**SENDER_ENVIRONMENT, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}.items():
         monkeypatch.setenv(name, value)
     for name, seconds in {"LOOK_S": 0.05, "SEND_S": 0.1, "SETTLE_S": 0.2}.items():
         monkeypatch.setattr(sending, name, seconds)
+    monkeypatch.setattr(track, "AWAY_S", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +105,12 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_dead_at_the_start_and_started_later(
-    server: Server, lines: list[bytes], run: Path, request: pytest.FixtureRequest
+    live: Server, lines: list[bytes], run: Path, expected: Any
 ) -> None:
+    """Nobody listens at an address; then the real server does, by a door that is opened there."""
     append(run, lines[:40])
-    assert server.process is None, "this test comes first"
-    child = start_sender(run, server.uri, "dead", give_up_s=WAIT_S)  # a real child
+    port = free_port()
+    child = start_sender(run, f"http://127.0.0.1:{port}", "dead", give_up_s=WAIT_S)  # a real child
     begun = time.monotonic()
     append(run, lines[40:])
     until(lambda: read_sent(run).get("fault"))
@@ -121,15 +118,21 @@ def test_dead_at_the_start_and_started_later(
     assert time.monotonic() - begun < 45, "nobody waits for a server that is away"
     assert "Connection refused" in str(child.fault)
     assert "goes on" in str(child.fault)
-    live = request.getfixturevalue("live")
     assert child.process is not None
-    assert child.process.wait(WAIT_S) == 0, (run / "sender.log").read_text()
+    proxy = Proxy(live, port)
+    try:
+        assert child.process.wait(WAIT_S) == 0, (run / "sender.log").read_text()
+    finally:
+        proxy.close()
     assert unsent(run) == 0
-    assert held(live.uri, "dead") == request.getfixturevalue("expected")
+    assert held(live.uri, "dead") == expected
 
 
-def test_frozen(proxy: Proxy, lines: list[bytes], run: Path, expected: Any) -> None:
+def test_frozen(
+    proxy: Proxy, lines: list[bytes], run: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two requests to create the run are carried out late; then the real server is stopped."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     append(run, lines[:1])
     proxy.way, proxy.only = "frozen", "/runs/create"
     sent = Sent(run, proxy.uri, "frozen")

