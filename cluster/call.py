@@ -54,6 +54,10 @@ class Executor(Protocol):
         """Make what a body calls with each record."""
         ...
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at each record of a call that `wait` itself runs; the others need none."""
+        ...
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         ...
@@ -182,6 +186,10 @@ class RayExecutor:
         """Make what a body calls with each record; it may be sent to any worker."""
         return BoardReporter(self._board, name)
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
+        del heard
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
         if time.monotonic() - self._asked < PACE_S:
@@ -226,6 +234,7 @@ class InProcessExecutor:
         self._queue: deque[tuple[str, Fn, tuple[Any, ...]]] = deque()
         self._board = Board()
         self._numbers: list[tuple[str, Record]] = []
+        self._heard: Callable[[], None] | None = None
 
     @property
     def capacity(self) -> Mapping[str, float]:
@@ -253,7 +262,17 @@ class InProcessExecutor:
 
     def reporter(self, name: str) -> Callable[[Record], None]:
         """Make what a body calls with each record."""
-        return lambda record: self._board.put(name, record)
+
+        def put(record: Record) -> None:
+            self._board.put(name, record)
+            if self._heard is not None:
+                self._heard()
+
+        return put
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at each record."""
+        self._heard = heard
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""

@@ -1,10 +1,13 @@
 """What went wrong, and what to do about it: values only; one place acts on them."""
 
 import errno
+import os
 import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cluster.storage import StorageError, fault_text
 
 EXIT = {
     "done": 0,
@@ -145,8 +148,11 @@ def failure_of(error: BaseException, *, where: str) -> Failure:
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (told := OF_RUST.search(said)):
         number = int(told[1])
-    if number in STORAGE_ERRNO:
-        kind = "storage"
+    if number in STORAGE_ERRNO and not isinstance(error, StorageError):
+        kind, place = "storage", error.filename if isinstance(error, OSError) else None
+        said = fault_text(str(place or f"a file of {where}"), os.strerror(number))
+    elif isinstance(error, StorageError):
+        said = error.strerror or said  # without its number
     trace = "".join(traceback.format_exception(error))
     text = said if kind != "user" else f"{type(error).__name__}: {said}"
     return Failure(kind, where, text, trace)

@@ -1,5 +1,6 @@
 """A store: six verbs over a folder. What is put there is absent or whole, and stays."""
 
+import errno
 import json
 import os
 import uuid
@@ -9,6 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 FORMAT = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a good place, which does not take more now
 LATER = ("s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs")
 
 
@@ -153,6 +155,7 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
 
     Raises:
         StoreError: not a store, not writable, of a newer version, or a scheme not known.
+        StorageError: the disk is full or broken.
     """
     root = _place(where)
     if root.exists() and not root.is_dir():
@@ -173,6 +176,8 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
         if mode == "write":
             _probe(root)
     except OSError as error:
+        if error.errno in FULL:
+            raise _fault(error, root) from error
         reason = error.strerror or str(error)
         raise StoreError(
             f"--store: {root} cannot be written; got '{reason}'. "
@@ -289,9 +294,12 @@ def _create(draft: Path, final: Path) -> bool:
 def _fault(error: OSError, path: Path) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    reason = error.strerror or str(error)
-    return StorageError(
-        error.errno,
-        f"store: {path} cannot be read or written; got '{reason}'. "
-        "Make room or mend the disk, and run the same command again",
+    return StorageError(error.errno, fault_text(str(path), error.strerror or str(error)))
+
+
+def fault_text(place: str, reason: str) -> str:
+    """Say that a place on the disk failed, and what to do."""
+    return (
+        f"store: {place} cannot be read or written; got '{reason}'. "
+        "Make room or mend the disk, and run the same command again"
     )

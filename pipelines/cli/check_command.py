@@ -5,6 +5,7 @@ import click
 from pipelines.cli import given
 from pipelines.cli.json_lines import write_event
 from pipelines.cli.work import WORK
+from pipelines.runs.spelled import command
 from pipelines.settings.problems import Problem, SettingsError
 
 
@@ -25,5 +26,5 @@ def check(*, config: str, settings: tuple[str, ...], as_json: bool) -> int:
     else:
         count = len(tuple(loaded.graph.every()))
         click.echo(f"{config}: no problems; recipe {loaded.recipe}, {count} nodes.")
-        click.echo(f"Run it: vocabox run {config}")
+        click.echo(f"Run it: {command('run', config, settings)}")
     return 0

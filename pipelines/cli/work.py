@@ -1,8 +1,11 @@
 """What the commands have done for them, one row each; imported only when it is called."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+UNPICKLED = re.compile(r"^.*unpickled\.safetensors(?=: )")  # what a pickle became on the way
 
 
 def load(config: Path, overrides: tuple[str, ...]) -> Any:
@@ -51,6 +54,7 @@ def predict(model: Path, **how: Any) -> Any:
 
 def convert(source: Path, **how: Any) -> Any:
     """Turn somebody's weights into the safe form; what is wrong with them is the user's to know."""
+    from cluster.failures import failure_of
     from components.models.pretrained_trunks import MissingExtraError
     from components.train.convert_file import convert_file as work
     from components.train.weights_file import WeightsError
@@ -60,7 +64,10 @@ def convert(source: Path, **how: Any) -> Any:
     try:
         return work(source, **how)
     except (WeightsError, VocabularyError, MissingExtraError) as error:
-        raise SettingsError([Problem.told(str(error))]) from error
+        if failure_of(error, where=str(source)).kind == "storage":
+            raise  # a full disk is no fault of the file
+        text = UNPICKLED.sub(lambda _: str(source), str(error))
+        raise SettingsError([Problem.told(text)]) from error
 
 
 def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:

@@ -24,6 +24,7 @@ class Loaded:
     text: str  # the page as the user wrote it
     digest: str  # of the resolved settings
     file: Path
+    overrides: tuple[str, ...]  # KEY=VALUE, as they were given
 
 
 def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
@@ -46,6 +47,7 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
         text=page.text,
         digest=sha256(canonical(plain(cfg))),
         file=config,
+        overrides=tuple(overrides),
     )
 
 

@@ -1,16 +1,20 @@
 """`vocabox convert`: what it refuses to write over, what it says, and the one known checkpoint."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from cluster.failures import EXIT
 from components.models.choices import NETWORKS, PACKAGED
 from components.models.two_stage import build
+from components.train import foreign_file
 from components.train.checkpoint import read_tensors
 from components.train.foreign import convert_packaged, load_trunk, packaged_file
+from components.train.foreign_file import Opened
 from components.vocab.classes import Vocabulary
 from tests.pipelines.cli.small import call
 from tests.pipelines.settings.golden import same
@@ -49,7 +53,7 @@ def test_what_is_there_is_kept_unless_it_may_go(here: Path) -> None:
     assert (first.exit_code, first.stderr) == (0, "")
     assert first.stdout == (
         "2 tensors, 2 classes: made/backbone.safetensors\n"
-        "Use it with: backbone.weights=made/backbone.safetensors\n"
+        f"Use it with: backbone.weights={here}/made/backbone.safetensors\n"
     )
     assert sorted(p.name for p in here.iterdir()) == ["classes.txt", "made", "w.safetensors"]
     before = {p.name: p.read_bytes() for p in Path("made").iterdir()}
@@ -67,6 +71,33 @@ def test_what_is_there_is_kept_unless_it_may_go(here: Path) -> None:
         "weights": str(here / "made" / "backbone.safetensors"),
     }  # fmt: skip
     assert {p.name: p.read_bytes() for p in Path("made").iterdir()} == before
+
+
+def test_the_weights_are_named_so_that_any_page_finds_them(here: Path) -> None:
+    (here / "a place").mkdir()
+    out = "a place/made"
+    done = call("convert", "w.safetensors", "--classes", "classes.txt", "--out", out)
+    setting = shlex.split(done.stdout.splitlines()[1])[-1]
+    assert setting == f"backbone.weights={here}/a place/made/backbone.safetensors"
+
+
+def test_a_disk_that_fills_is_no_fault_of_the_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words are those that a child gave on a file system of 4 kB."""
+
+    def opened(path: Path, *, scratch: Path) -> Opened:
+        how = "SafetensorError, I/O error: No space left on device (os error 28)"
+        raise foreign_file._unusable(path, how)
+
+    monkeypatch.setattr("components.train.convert_file.open_foreign", opened)
+    result = call("convert", "w.safetensors", "--classes", "classes.txt", "--out", "made")
+    text, log = result.stderr.splitlines()
+    Path(log.removeprefix("The traceback is in ").removesuffix(".")).unlink()
+    assert result.exit_code == EXIT["storage"]
+    assert text.startswith("store: a file of vocabox cannot be read or written; got 'No space left")
+    assert "Make room" in text
+    assert not Path("made").exists()
 
 
 def test_the_known_checkpoint_becomes_what_its_name_stands_for(here: Path) -> None:
