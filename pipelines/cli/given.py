@@ -96,6 +96,7 @@ def refusals() -> Generator[None]:
     from cluster.storage import StoreError
     from pipelines.graph.checks import GraphError
     from pipelines.graph.cuts import CutError
+    from pipelines.graph.frozen import FrozenError
     from pipelines.graph.outside import OutsideError
 
     try:
@@ -103,6 +104,7 @@ def refusals() -> Generator[None]:
     except (
         AddressError,
         CutError,
+        FrozenError,
         GraphError,
         OutsideError,
         StoreError,

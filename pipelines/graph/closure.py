@@ -7,7 +7,6 @@ their module. Comments, docstrings, layout and unused neighbours are not in it; 
 defaults, bases and annotations are.
 """
 
-import ast
 import hashlib
 import json
 import sys
@@ -16,8 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipelines.graph.decorators import keeps_rows
 from pipelines.graph.mentions import Mentions, mentions_of
-from pipelines.graph.source_text import Module, parse, text_of
+from pipelines.graph.source_text import EFFECT, Module, parse, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipelines", "components", "cluster")
@@ -31,7 +31,6 @@ DOORS = {"cluster": CLUSTER_CONTRACT, "pipelines.graph": TASK_CONTRACT}
 
 Definition = tuple[str, str]  # module and name; the name "*" is all of the module
 Hits = tuple[Definition, ...]  # where a name is made, then what importing did on the way there
-EFFECT = "<import>"
 MODULE = "*"
 
 
@@ -185,29 +184,26 @@ class Code:
         if (module, name) not in self._parts:
             made = self._must(module)
             text, found = _read(made, name)
-            refs = self._references(made, found)
+            refs = self.references(made, found)
             for origin in made.imports.get(name, ()):  # touched here, made elsewhere
                 refs |= dict.fromkeys(self._origin(*origin))
             self._parts[module, name] = self._digest(text), tuple(refs)
         return self._parts[module, name]
 
     def _effect(self, module: str) -> tuple[str, tuple[Definition, ...]] | None:
-        """Return what importing a module does: bare calls, and decorators of ours."""
+        """Return what importing a module does: bare calls, and decorators that keep rows."""
         if module not in self._effects:
             made = self._must(module)
             statements = [*made.effects]
-            for statement in made.decorated:
-                only = [_decorators(statement)]
-                if self._references(made, mentions_of(made, only)):
-                    statements.append(statement)
+            statements += [part for part in made.decorated if keeps_rows(self, made, part)]
             for name in made.imports.keys() & made.makes.keys():
                 statements += made.makes[name]  # touches a name of another module
-            refs = self._references(made, mentions_of(made, statements))
+            refs = self.references(made, mentions_of(made, statements))
             digest = self._digest(text_of(statements)) if statements else ""
             self._effects[module] = (digest, tuple(refs)) if statements else None
         return self._effects[module]
 
-    def _references(self, module: Module, found: Mentions) -> dict[Definition, None]:
+    def references(self, module: Module, found: Mentions) -> dict[Definition, None]:
         """Resolve what code mentions to definitions of ours; refuse what hides them."""
         for name, line in found.hidden:
             if self.find(module.name, name) is None and not _is_ours(self, found, name):
@@ -272,13 +268,6 @@ def _ancestors(module: str) -> list[str]:
 
 def _is_ours(code: Code, found: Mentions, name: str) -> bool:
     return any(origin[0].split(".")[0] in code.roots for origin in found.imports.get(name, ()))
-
-
-def _decorators(statement: ast.stmt) -> ast.stmt:
-    """Return the decorators of a definition as a statement of their own."""
-    if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return ast.Pass()
-    return ast.Expr(ast.Tuple(list(statement.decorator_list), ast.Load()))
 
 
 def _hidden(module: Module, line: int, name: str) -> str:

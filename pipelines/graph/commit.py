@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from pipelines.graph.claims import Claimant, claim, let_go
 from pipelines.graph.key import SCHEMA, label
 from pipelines.graph.node import RunOn, Task
 from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
+from pipelines.graph.provenance import check_versions, provenance
 from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
@@ -51,6 +52,7 @@ class Call:
     code_digest: str
     sources: Mapping[str, str]
     git: Mapping[str, Any] | None
+    keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
     forced: Literal["no", "yes"] = "no"
     reporter: Callable[[dict[str, Any]], None] | None = None
 
@@ -83,6 +85,7 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         digest=call.code_digest,
         sources=call.sources,
     )
+    check_versions(call.node, call.keyed)
     store = open_store(call.store)
     if not call.claimant.run:
         return _made(call, store)
@@ -166,11 +169,18 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         "host": socket.gethostname(),
         "started": started,
         "seconds": round(seconds, 6),
-        "cpu_s": round(spent, 6),
         "rss_max": most_memory(),
         "notes": plain_notes(notes or {}),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
+        **provenance(
+            call.cfg,
+            run_on=call.run_on,
+            places={name: place.files for name, place in call.inputs.items() if place.files},
+            keyed=call.keyed,
+            seconds=seconds,
+            cpu_s=spent,
+        ),
     }
 
 

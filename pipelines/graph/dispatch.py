@@ -48,6 +48,7 @@ def payload_of(
         code_digest=known.code,
         sources=lookup.sources(known),
         git=git_state(),
+        keyed=lookup.keyed,
         forced=forced,
         reporter=reporter,
     )

@@ -58,8 +58,12 @@ def node_key(
     parts: Mapping[str, Callable[..., Any]],
     makes: ArtifactKind,
     inputs: Mapping[str, Identity],
+    versions: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the key of a node, 64 hex digits; settings are plain already."""
+    """Return the key of a node, 64 hex digits; settings are plain already.
+
+    Versions are in it only where some are given, so that an upgrade reruns nothing by itself.
+    """
     named = {name: label(part) for name, part in parts.items()}
     return sha256(
         canonical(
@@ -72,6 +76,7 @@ def node_key(
                 "makes": [makes.name, makes.version],
                 "inputs": dict(inputs),
             }
+            | ({"versions": dict(versions)} if versions else {})
         )
     )
 

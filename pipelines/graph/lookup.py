@@ -39,9 +39,11 @@ class Lookup:
         *,
         code: Code | None = None,
         memory: Literal["use", "ignore"] = "use",
+        keyed: Mapping[str, str] | None = None,
     ) -> None:
         self.store = store
         self.code = code or Code()
+        self.keyed = dict(keyed or {})  # versions that enter keys
         self._memory: Literal["use", "ignore"] = memory
         self._outside: dict[str, Found] = {}
         self._codes: dict[int, str] = {}  # id of a kept closure -> its digest
@@ -79,6 +81,7 @@ class Lookup:
             parts=node.parts,
             makes=node.makes,
             inputs={name: digest for name, (digest, _) in inputs.items()},
+            versions=self.keyed,
         )
         record = read_record(self.store, key)
         damage = tuple(faults(self.store, record, check="sizes")) if record else ()

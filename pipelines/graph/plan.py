@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cluster.storage import LocalStore
+from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
 from pipelines.graph.estimate import estimate
 from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Graph, Node, upstream
+from pipelines.graph.provenance import aged
 from pipelines.graph.reasons import Past, Reason, own_changes, past, why
 from pipelines.graph.record import Record
 
@@ -28,6 +30,7 @@ class Planned:
     seconds: float | None = None  # expected; of the earlier run where cached; None is unknown
     how: Literal["about", "last time"] = "last time"  # the seconds are known
     record: Record | None = None  # where cached
+    note: str = ""  # what is worth knowing and reruns nothing: made with torch 2.14; now 2.15
 
     @property
     def name(self) -> str:
@@ -67,7 +70,8 @@ def plan(
         CutError, OutsideError, KeyTextError, CodeError: with where and what to do.
     """
     limits = scope(graph, cuts or Cuts())
-    lookup = Lookup(store, code=code, memory=memory)
+    versions = keyed(graph.keyed_versions)
+    lookup = Lookup(store, code=code, memory=memory, keyed=versions)
     records: dict[str, Record] = {}
     out: list[Planned] = []
     for node in graph.every():
@@ -80,7 +84,7 @@ def plan(
         if waits:
             forcing = (Reason("forced"),) if forced else ()
             settings = plain(node.cfg, where=node.name)
-            own = own_changes(node, before, settings=settings, store=store, code=lookup.code)
+            own = own_changes(node, before, settings=settings, lookup=lookup)
             reasons = (Reason(f"waits for {', '.join(waits)}"), *forcing, *own)
             out.append(_to_run(node, before, why=reasons, settings=settings, waits_for=waits))
             continue
@@ -89,7 +93,7 @@ def plan(
             records[node.name] = known.record
             out.append(_cached(known, known.record))
             continue
-        reasons = why(known, before, store=store, code=lookup.code)
+        reasons = why(known, before, lookup=lookup)
         if forced and known.record and not known.damage:
             reasons = (Reason("forced"),)
         out.append(_to_run(node, before, why=reasons, settings=known.settings, key=known.key))
@@ -111,6 +115,8 @@ def as_event(planned: Planned) -> dict[str, Any]:
     }
     if planned.waits_for:
         event["waits_for"] = list(planned.waits_for)
+    if planned.note:
+        event["note"] = planned.note
     if planned.record:
         event["digest"] = planned.record.digest
         event["bytes"] = planned.record.size
@@ -119,7 +125,12 @@ def as_event(planned: Planned) -> dict[str, Any]:
 
 def _cached(known: Identified, record: Record) -> Planned:
     return Planned(
-        node=known.node, state="cached", key=known.key, seconds=record.seconds, record=record
+        node=known.node,
+        state="cached",
+        key=known.key,
+        seconds=record.seconds,
+        record=record,
+        note=aged(record.body),
     )
 
 

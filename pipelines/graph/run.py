@@ -13,6 +13,7 @@ from cluster.storage import LocalStore
 from pipelines.graph import schedule
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.checks import GraphError, check, need_of, room
+from pipelines.graph.circumstances import keyed
 from pipelines.graph.claims import AGAIN_S, Claim, Claimant, Rivals
 from pipelines.graph.closure import Code
 from pipelines.graph.commit import execute
@@ -69,7 +70,7 @@ def walk(
     """
     cuts = cuts or Cuts()
     limits = scope(graph, cuts)
-    lookup = Lookup(store, code=Code(), memory=memory)
+    lookup = Lookup(store, code=Code(), memory=memory, keyed=keyed(graph.keyed_versions))
     if problems := check(graph, code=lookup.code):
         raise GraphError(problems)
     lookup.look_at([node for node in graph.every() if node.name in limits.wanted])

@@ -54,7 +54,8 @@ def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "cached" and planned.record:
         record = planned.record
         facts = f"{_bytes(record.size):>9}   {_ago(record)}, took {spoken(record.seconds)}"
-        return [f"{name}cached    {facts}"]
+        below = [f"{indent}          {planned.note}"] if planned.note else []
+        return [f"{name}cached    {facts}", *below]
     if planned.state == "left out":
         return [f"{name}left out"]
     known = planned.seconds is not None

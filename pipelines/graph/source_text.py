@@ -10,6 +10,7 @@ DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Origin = tuple[str, str | None]  # module, and the attribute of it (None: the module itself)
 Imports = dict[str, list[Origin]]  # several where a try or an if chooses
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+EFFECT = "<import>"  # stands for what importing a module does
 MAIN = "__name__ == '__main__'"
 SINCE_DEFAULT = "since_default"  # of a field's metadata; see `pipelines.graph.key.plain`
 

@@ -14,6 +14,7 @@ from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
+from pipelines.graph.frozen import check_frozen
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
@@ -50,6 +51,7 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    frozen: Literal["no", "yes"] = "no",
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
@@ -58,12 +60,15 @@ def drive(
     Raises:
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
+        FrozenError: code or versions are not those of earlier results, and that was asked for.
         TrackingError: the place for tracking would never take this run.
         AddressError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.root
+    if frozen == "yes":
+        check_frozen(planned)
     ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)

@@ -40,7 +40,8 @@ MOVES = {
     "a base two classes up": _row(
         "from toy.near import B\nclass C(B): pass\ndef run(): return C().m()",
         "grand", "return 1", "return 2",
-        near="from toy.grand import A\nclass B(A): pass", grand="class A:\n    def m(self): return 1",
+        near="from toy.grand import A\nclass B(A): pass",
+        grand="class A:\n    def m(self): return 1",
     ),
     "a keyword of a class": _row(
         "from toy.far import VALUE\nclass M(type):\n    def __new__(m, *a, **k): return type(*a)\n"
@@ -60,7 +61,8 @@ MOVES = {
         "from toy.far import VALUE\ndef run(*, n=VALUE): return n", "far", "VALUE = 1", "VALUE = 2"
     ),
     "inside a formatted text": _row(
-        "from toy.far import VALUE\ndef run(): return f'{VALUE:>{3}}'", "far", "VALUE = 1", "VALUE = 2"
+        "from toy.far import VALUE\ndef run(): return f'{VALUE:>{3}}'",
+        "far", "VALUE = 1", "VALUE = 2",
     ),
     "inside a comprehension": _row(
         "from toy.far import far\ndef run(): return [far(i) for i in (1, 2)]",
@@ -103,7 +105,8 @@ MOVES = {
         "far", "VALUE = 1", "VALUE = 2",
     ),
     "a try around an import": _row(
-        "try:\n    from toy.fast import go\nexcept ImportError:\n    from toy.far import far as go\n"
+        "try:\n    from toy.fast import go\nexcept ImportError:\n"
+        "    from toy.far import far as go\n"
         "def run(): return go(1)",
         "fast", "return 1", "return 2", fast="def go(x): return 1",
     ),
@@ -164,6 +167,30 @@ MOVES = {
         "from toy import lazy\ndef run(): return lazy.anything", "lazy", "return 1", "return 2",
         lazy="def __getattr__(name): return 1",
     ),
+    **{
+        f"a row that a decorator keeps in {how}": _row(
+            "from toy.keep import row, read\n@row\ndef made(): return 1\ndef run(): return read()",
+            "node", "return 1", "return 2", keep=text,
+        )
+        for how, text in {
+            "a list": "R = []\ndef row(f):\n    R.append(f)\n    return f\ndef read(): return R",
+            "a class": "class R:\n    rows = []\ndef row(f):\n    R.rows.append(f)\n    return f\n"
+            "def read(): return R.rows",
+            "itself": "def row(f):\n    row.kept = f\n    return f\ndef read(): return row.kept",
+            "a default": "def row(f, kept=[]):\n    kept.append(f)\n    return kept\n"
+            "def read(): return row",
+            "another name": "R = {}\ndef row(f):\n    r = R\n    r['f'] = f\n    return f\n"
+            "def read(): return R",
+            "a global": "R = None\ndef row(f):\n    global R\n    R = f\n    return f\n"
+            "def read(): return R",
+            "what others call": "import atexit\ndef row(f): return atexit.register(f)\n"
+            "def read(): return atexit",
+            "a function it calls": "R = []\ndef keep(f): R.append(f)\ndef row(f):\n    keep(f)\n"
+            "    return f\ndef read(): return R",
+            "a package": "from toy import far\ndef row(f):\n    far.OTHER = f\n    return f\n"
+            "def read(): return far.OTHER",
+        }.items()
+    },
     "a property": _row(
         "class C:\n    @property\n    def p(self): return 1\ndef run(): return C().p",
         "node", "return 1", "return 2",
@@ -184,8 +211,16 @@ MOVES = {
         "node", "R['a'] = 1\nR['a'] = 2", "R['a'] = 2\nR['a'] = 1",
     ),
 }  # fmt: skip
-SINCE = "import dataclasses as d\n@d.dataclass\nclass C:\n    n: int = 1\n{}def run(c: C): return c.n"
+SINCE = (
+    "import dataclasses as d\n@d.dataclass\nclass C:\n    n: int = 1\n{}def run(c: C): return c.n"
+)
 STAYS = {
+    "a neighbour under a decorator that only wraps": _row(
+        "import functools\nfrom toy.far import VALUE\ndef times(n):\n    def wrap(f):\n"
+        "        @functools.wraps(f)\n        def g(*a): return f(*a) * n\n        return g\n"
+        "    return wrap\n@times(VALUE)\ndef other(): return 1\ndef run(): return 1",
+        "node", "def other(): return 1", "def other(): return 2",
+    ),
     "a new setting that says since_default": _row(
         SINCE.format(""), "node", "= 1\n",
         "= 1\n    m: int = d.field(default=0, metadata={'since_default': 0})\n",
@@ -276,5 +311,7 @@ def test_an_edit_that_does_not_matter_leaves_it(tmp_path: Path, trap: str) -> No
 )
 def test_code_chosen_by_a_string_is_refused(tmp_path: Path, body: str) -> None:
     head = "import builtins, importlib, sys\nimport toy.far\nfrom toy import far\n"
-    with pytest.raises(CodeError, match=r"node\.py:5: code is named, so that a key can see it; got"):
+    with pytest.raises(
+        CodeError, match=r"node\.py:5: code is named, so that a key can see it; got"
+    ):
         _closure(tmp_path, {"node": f"{head}def run(name):\n    return {body}", "far": FAR})
