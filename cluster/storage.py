@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import shutil
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -115,6 +117,33 @@ class LocalStore:
             return self.path(name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def measure(self, name: str) -> tuple[int, float] | None:
+        """Return the bytes of a name and of all below it, and the newest time stamp among them.
+
+        The stamp is in seconds, by the clock of the store; None where the name is absent.
+        """
+        final = self.path(name)
+        try:
+            marks = [final.lstat()]
+            for folder, below, files in os.walk(final):
+                marks += [os.lstat(os.path.join(folder, entry)) for entry in (*below, *files)]
+        except (FileNotFoundError, NotADirectoryError):
+            return None if not final.exists() else self.measure(name)  # somebody works in it
+        except OSError as error:
+            raise _fault(error, final) from error
+        sizes = (mark.st_size for mark in marks if not stat.S_ISDIR(mark.st_mode))
+        return sum(sizes), max(mark.st_mtime for mark in marks)
+
+    def drop(self, name: str) -> None:
+        """Remove a folder that no record names; absent is fine."""
+        final = self.path(name)
+        try:
+            shutil.rmtree(final)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _fault(error, final) from error
 
     def delete(self, name: str) -> None:
         """Remove a name; absent is fine."""

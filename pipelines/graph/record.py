@@ -82,16 +82,20 @@ def sealed(body: Mapping[str, Any]) -> bytes:
 def read_record(store: LocalStore, key: str) -> Record | None:
     """Return the record of a key; absent, torn, or of another format is None."""
     data = store.read(f"{home(key)}/manifest.json")
-    if data is None:
+    body = None if data is None else parsed(data)
+    if body is None or body.get("format") != SCHEMA or body.get("key") != key:
         return None
+    return Record(body)
+
+
+def parsed(data: bytes) -> dict[str, Any] | None:
+    """Return what a whole manifest says, of whatever format; None where it is not whole."""
     try:
         body = json.loads(data)
         own = body.pop("sha256")
-        if own != sha256(canonical(body)) or body["format"] != SCHEMA or body["key"] != key:
-            return None
+        return body if own == sha256(canonical(body)) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Record(body)
 
 
 def faults(
