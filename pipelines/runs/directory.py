@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.storage import LocalStore
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunDirectory:
@@ -41,9 +43,10 @@ class RunDirectory:
         place = self.path / "config.json"
         return json.loads(place.read_text())["config"] if place.is_file() else None
 
-    def finish(self, how: Mapping[str, Any]) -> None:
-        """Write how the run ended, whole or not at all."""
-        write_whole(self.path / "finished.json", json.dumps(how, sort_keys=True, indent=1))
+    def finish(self, store: LocalStore, how: Mapping[str, Any]) -> None:
+        """Write how the run ended, once: what a driver says that was followed is not heard."""
+        text = json.dumps(how, sort_keys=True, indent=1)
+        store.put_new(f"runs/{self.run}/finished.json", text.encode())
 
 
 def write_whole(path: Path, text: str) -> None:

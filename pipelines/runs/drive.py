@@ -4,12 +4,14 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.call import EXECUTORS, Executor
 from cluster.failures import EXIT
+from cluster.lease import TTL_S, DeposedError
+from cluster.lease import take as own
 from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
@@ -18,6 +20,7 @@ from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
 from pipelines.runs.directory import RunDirectory, finished_before, take
+from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
@@ -50,12 +53,16 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    take_over_after: float = TTL_S,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
     A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
+    A run has one driver: another one is refused while it lives, and goes on after
+    `take_over_after` seconds without a sign of life.
 
     Raises:
+        OwnedError: another driver works on the run.
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
         TrackingError: the place for tracking would never take this run.
@@ -74,34 +81,59 @@ def drive(
     away = where.away() if where else None
     place = open_store(store)
     directory = take(root, **names)
-    if ready and not directory.events.is_file():
-        where = None  # all was found: nothing to track
-    journal = Journaled(loaded, directory, tracked=where, emit=emit)
-    if where is not None:
-        _tell(journal, away)
-        _send(where, waiting, emit)
-    started = time.monotonic()
-    with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
-        outcome = walk(
-            loaded.graph,
-            store=place,
-            executor=calls,
-            emit=journal,
-            cuts=cuts,
-            run=directory.run,
-            stop=stop.asked,
+    with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
+        if (how := directory.finished()) and how.get("status") == "done":
+            return _again(planned, directory, emit, where=where, waiting=waiting)
+        if ready and not directory.events.is_file():
+            where = None  # all was found: nothing to track
+        journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
+        if where is not None:
+            _tell(journal, away)
+            _send(where, waiting, emit)
+        fenced = Fenced(lease, journal)
+        started = time.monotonic()
+        with _stopping() as stop, _executor(executor, address, fenced, ready=ready) as calls:
+            outcome = walk(
+                loaded.graph,
+                store=place,
+                executor=calls,
+                emit=fenced,
+                cuts=cuts,
+                run=directory.run,
+                epoch=lease.epoch,
+                stop=lambda: stop.asked() or fenced.lost is not None,
+            )
+        try:
+            fenced.flush()
+            lease.record("ended", status=outcome.status)
+        except DeposedError as error:
+            return _deposed(directory, error, journal)
+        seconds = round(time.monotonic() - started, 1)
+        finished = _finish(
+            loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
         )
-    seconds = round(time.monotonic() - started, 1)
-    finished = _finish(
-        loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
+        if finished.status == "interrupted" and stop.number == signal.SIGTERM:
+            finished = replace(finished, code=EXIT["preempted"])
+        whole = all(entry.state != "left out" for entry in planned.nodes)
+        if finished.status == "done" and whole:
+            directory.finish(place, _without_unsent(finished))
+        fenced({"event": "finished", **_without_unsent(finished)})
+        return replace(finished, unsent=journal.close())
+
+
+def _noting(emit: Seen) -> Callable[[str], None]:
+    return lambda text: emit({"event": "note", "text": text})
+
+
+def _deposed(directory: RunDirectory, error: DeposedError, journal: Journaled) -> Finished:
+    """Say that the run is another driver's now; nothing more is written to it."""
+    return Finished(
+        status="failed",
+        code=EXIT["owned"],
+        run=directory.run,
+        reason=str(error),
+        unsent=journal.close(),
     )
-    if finished.status == "interrupted" and stop.number == signal.SIGTERM:
-        finished = replace(finished, code=EXIT["preempted"])
-    whole = all(entry.state != "left out" for entry in planned.nodes)
-    if finished.status == "done" and whole:
-        directory.finish(_without_unsent(finished))
-    journal({"event": "finished", **_without_unsent(finished)})
-    return replace(finished, unsent=journal.close())
 
 
 def _tell(emit: Seen, text: str | None) -> None:
@@ -189,7 +221,7 @@ def _finish(
 
 @contextlib.contextmanager
 def _executor(
-    kind: Literal["ray", "inline"], address: str, journal: Journaled, *, ready: bool
+    kind: Literal["ray", "inline"], address: str, emit: Seen, *, ready: bool
 ) -> Generator[Executor]:
     """Open what nodes run on; nothing is started for a graph that is found whole."""
     if kind == "inline" or ready:
@@ -197,7 +229,7 @@ def _executor(
         return
 
     def say(text: str) -> None:
-        journal({"event": "note", "text": text})
+        emit({"event": "note", "text": text})
 
     with open_session(address, say=say):
         yield EXECUTORS["ray"]()
