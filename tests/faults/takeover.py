@@ -11,23 +11,17 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cluster import lease
-from cluster.failures import EXIT, failure_of
-from cluster.lease import Lease, OwnedError, journal
+from cluster.failures import EXIT
+from cluster.lease import Lease, journal
 from cluster.numbered import Numbered, Record
 from cluster.storage import LocalStore, open_store
-from pipelines.graph.attempts import code_of
-from pipelines.graph.node import Graph
 from pipelines.graph.record import faults, read_record
-from pipelines.runs.drive import drive
-from pipelines.runs.loading import Loaded
 from tests.faults.commits import EVENTS
-from tests.pipelines.graph.bodies import node
+from tests.faults.toy import RUN, be_driver, toy
 
-RUN = "toy-1"
 SILENCE_S = 0.3  # after which the second driver takes over
 DEPOSED, DONE = EXIT["owned"], EXIT["done"]
 
@@ -68,13 +62,6 @@ def racy() -> None:
     Numbered.create = create
     Lease.check = lambda self: None  # type: ignore[method-assign]
     Lease._look = lambda self: None  # type: ignore[method-assign]
-
-
-def toy() -> Graph:
-    """Return a graph with a wide part: six nodes."""
-    first = node("first")
-    middle = [node(f"m{i}", first, value=float(i)) for i in range(3)]
-    return Graph(nodes=(node("last", *middle), node("beside", value=9.0)), recipe="toy")
 
 
 def _followed(folder: Path, old: int, *, whole: dict[str, str]) -> list[str]:
@@ -170,19 +157,10 @@ def _stopped(folder: Path, *, at: int, planted: Callable[[], None]) -> int | Non
 def _run(folder: Path) -> None:
     """Be a driver of the toy; never return."""
     lease.BEAT_S, lease.POLL_S = 0.1, 0.02
+    out = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(out, 1)
     try:
-        ended = drive(_loaded(folder), store=str(folder), emit=lambda event: None,
-                      executor="inline", take_over_after=SILENCE_S)  # fmt: skip
-        os._exit(ended.code)
-    except OwnedError as error:
-        os._exit(code_of(failure_of(error, where="drive")))
+        os._exit(be_driver(folder, toy(), executor="inline", take_over_after=SILENCE_S))
     except BaseException as error:
         print(repr(error), file=sys.stderr)
         os._exit(99)
-
-
-def _loaded(folder: Path) -> Loaded:
-    tracking = SimpleNamespace(kind="none", uri=None, experiment="")
-    cfg = SimpleNamespace(tracking=tracking, backbone=SimpleNamespace(kind="none"))
-    return Loaded(recipe="toy", cfg=cfg, graph=toy(), resolved={}, text="", digest="toy",
-                  file=folder / "toy.yaml")  # fmt: skip
