@@ -193,7 +193,7 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
     try:
         if record.is_file():
             _check_format(record)
-        elif root.is_dir() and any(root.iterdir()):
+        elif root.is_dir() and not all(map(_is_draft, root.iterdir())):
             raise StoreError(
                 f"--store: {root} holds other files and no store (there is no 'format' in it). "
                 "Name an empty folder, or one that is not there yet."
@@ -257,6 +257,11 @@ def _check_format(record: Path) -> None:
             f"--store: {record.parent} has format {version}; this vocabox writes {FORMAT}. "
             "Use the vocabox that made it, or another place."
         )
+
+
+def _is_draft(path: Path) -> bool:
+    """Say whether a file is what a killed writer left: a store that was being made has one."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _probe(root: Path) -> None:

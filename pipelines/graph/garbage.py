@@ -117,20 +117,20 @@ class _Look:
 
     def at(self, one: Stored, *, stays: bool) -> None:
         """Doom a result that nobody needs, and the attempts beside it that do not count."""
-        place = home(one.key)
-        if one.record and not stays and self.claimant(one.key) not in self.roots.live:
-            if self.doom("result", f"{place}/{MANIFEST}", record=one.record):
-                self.gone.add(one.key)
-        if self.claimant(one.key) not in self.roots.live:
-            for name in one.litter:
-                self.doom("attempt", name)
+        if claimant(self.store, one.key) in self.roots.live:
+            return
+        manifest = f"{home(one.key)}/{MANIFEST}"
+        if one.record and not stays and self.doom("result", manifest, record=one.record):
+            self.gone.add(one.key)
+        for name in one.litter:
+            self.doom("attempt", name)
 
     def at_work(self, *, there: set[str]) -> None:
         """Doom scratch: at once where the result is there, else when no kept run began it."""
         for key in self.store.list("work"):
             if key in there:
                 self.doom("work", f"work/{key}", at_once=True)
-            elif self.claimant(key) not in self.roots.runs | self.roots.live:
+            elif claimant(self.store, key) not in self.roots.runs | self.roots.live:
                 self.doom("work", f"work/{key}")
 
     def at_code(self, records: list[Record]) -> None:
@@ -161,13 +161,14 @@ class _Look:
         self.doomed.append(Doomed(kind=kind, name=name, size=size, stamp=found[1], record=record))
         return True
 
-    def claimant(self, key: str) -> str:
-        """Return the run whose claim stands on a key, or an empty text."""
-        try:
-            said = json.loads(self.store.read(f"{home(key)}/claim") or b"{}")
-            return str(said.get("run", ""))
-        except (ValueError, AttributeError):
-            return ""  # cut short by a crash: it says nothing
+
+def claimant(store: Store, key: str) -> str:
+    """Return the run whose claim stands on a key, or an empty text."""
+    try:
+        said = json.loads(store.read(f"{home(key)}/claim") or b"{}")
+        return str(said.get("run", ""))
+    except (ValueError, AttributeError):
+        return ""  # cut short by a crash: it says nothing
 
 
 def sweep(store: Store, garbage: Garbage, *, keep: Roots) -> list[Doomed]:
@@ -182,7 +183,7 @@ def sweep(store: Store, garbage: Garbage, *, keep: Roots) -> list[Doomed]:
     gone: list[Doomed] = []
     spared: set[str] = set()
     for one in sorted(garbage.doomed, key=lambda d: d.kind != "result"):
-        if one.record and one.record.key in stay:
+        if one.record and (one.record.key in stay or claimant(store, one.record.key) in keep.live):
             spared |= {one.record.key, *one.record.body["code"].values()}
         elif one.record:
             store.delete(one.name)
