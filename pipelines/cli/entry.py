@@ -53,6 +53,12 @@ def _convert() -> click.Command:
     return convert
 
 
+def _store() -> click.Command:
+    from pipelines.cli.store_command import store
+
+    return store
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
@@ -60,6 +66,7 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "predict": _predict,
     "data": _data,
     "convert": _convert,
+    "store": _store,
 }
 
 

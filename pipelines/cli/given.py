@@ -98,6 +98,7 @@ def refusals() -> Generator[None]:
     from pipelines.graph.cuts import CutError
     from pipelines.graph.frozen import FrozenError
     from pipelines.graph.outside import OutsideError
+    from pipelines.runs.kept_runs import UnknownRunError
 
     try:
         yield
@@ -109,6 +110,7 @@ def refusals() -> Generator[None]:
         OutsideError,
         StoreError,
         TrackingError,
+        UnknownRunError,
     ) as error:
         raise SettingsError(map(Problem.told, str(error).splitlines())) from error
 

@@ -126,6 +126,34 @@ def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, sayin
     saying.together(found)
 
 
+def results(where: str) -> list[Any]:
+    """List the results in a store."""
+    from pipelines.runs.keeping import results as work
+
+    return work(where)
+
+
+def collect(where: str, **how: Any) -> Any:
+    """Find what no kept run needs, and delete it if told to."""
+    from pipelines.runs.keeping import collect as work
+
+    return work(where, **how)
+
+
+def verify(where: str, **how: Any) -> Iterator[Any]:
+    """Compare a store with its records."""
+    from pipelines.runs.keeping import verify as work
+
+    return work(where, **how)
+
+
+def pin(where: str, run: str, **how: Any) -> None:
+    """Keep a run, or no more."""
+    from pipelines.runs.keeping import pin as work
+
+    work(where, run, **how)
+
+
 WORK: dict[str, Callable[..., Any]] = {
     "load": load,
     "check": check,
@@ -139,4 +167,8 @@ WORK: dict[str, Callable[..., Any]] = {
     "sources_of_config": sources_of_config,
     "sources_of_files": sources_of_files,
     "check_data": check_data,
+    "results": results,
+    "collect": collect,
+    "verify": verify,
+    "pin": pin,
 }

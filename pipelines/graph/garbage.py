@@ -54,10 +54,6 @@ class Garbage:
     kept: int  # results
     now: float  # by the store's clock
 
-    def of(self, kind: Kind) -> list[Doomed]:
-        """Return what is to go of one kind."""
-        return [one for one in self.doomed if one.kind == kind]
-
 
 def clock(store: Store) -> float:
     """Return the time by the store's own clock, in seconds: of a marker written now."""

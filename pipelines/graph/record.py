@@ -136,13 +136,19 @@ def first_look(
 
 def set_aside(store: LocalStore, record: Record, found: Iterable[str]) -> DamagedError:
     """Move a damaged artifact to quarantine/ and return the error that says so."""
-    place = store.set_aside(f"{home(record.key)}/manifest.json")
-    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    place = move_aside(store, record)
     listed = "; ".join(list(found)[:3])
     return DamagedError(
         f"{record.body['node']}: its artifact is damaged; got {listed}. "
-        f"It was moved to {files or place}. Run the same command again to make it anew."
+        f"It was moved to {place}. Run the same command again to make it anew."
     )
+
+
+def move_aside(store: LocalStore, record: Record) -> str:
+    """Move an artifact and its record to quarantine/; return where its files are now."""
+    place = store.set_aside(f"{home(record.key)}/manifest.json")
+    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    return str(files or place)
 
 
 def inputs_named(identities: Mapping[str, tuple[Identity, str | None]]) -> dict[str, Any]:

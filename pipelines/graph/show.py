@@ -53,7 +53,7 @@ FORMATS = {"text": text, "mermaid": mermaid, "json": json_lines}
 def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "cached" and planned.record:
         record = planned.record
-        facts = f"{_bytes(record.size):>9}   {_ago(record)}, took {spoken(record.seconds)}"
+        facts = f"{size_of(record.size):>9}   {ago(record)}, took {spoken(record.seconds)}"
         below = [f"{indent}          {planned.note}"] if planned.note else []
         return [f"{name}cached    {facts}", *below]
     if planned.state == "left out":
@@ -91,7 +91,8 @@ def spoken(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} m"
 
 
-def _ago(record: Record) -> str:
+def ago(record: Record) -> str:
+    """Return how long ago a result was made, by this machine's clock: 2 d ago."""
     seconds = max(0.0, time.time() - record.body["started"])
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
@@ -99,7 +100,8 @@ def _ago(record: Record) -> str:
     return "just now"
 
 
-def _bytes(count: int) -> str:
+def size_of(count: int) -> str:
+    """Return bytes in words: 12 B, 4.1 GB."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:
