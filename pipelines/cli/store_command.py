@@ -94,7 +94,8 @@ def verify(*, store: str, deep: bool, repair: bool, as_json: bool) -> int:
     with given.refusals():
         check, may = "all" if deep else "sizes", "yes" if repair else "no"
         for verdict, place in WORK["verify"](store, check=check, repair=may):
-            looked, size, other = looked + 1, size + verdict.size, other + verdict.foreign
+            looked, other = looked + bool(verdict.key), other + verdict.foreign
+            size += verdict.size if verdict.key else 0  # texts of code are looked at beside
             if verdict.faults:
                 damaged += 1
                 _say_damage(verdict, place, as_json=as_json)

@@ -60,7 +60,7 @@ def gone(found: Any, *, deleted: bool) -> list[str]:
     parts = [
         f"{_many(counts[kind][0], *words)} ({size_of(counts[kind][1])})"
         for kind, words in WORDS.items()
-        if kind in counts
+        if kind in counts and kind != "name"  # which is of no size
     ]
     verb = "Deleted" if deleted else "Would go"
     whole = size_of(sum(size for _, size in counts.values()))
@@ -77,7 +77,7 @@ def verdict_line(
     """Return how a check of a store ended, and what to do."""
     how = "every byte read" if deep else "names and sizes"
     lines = [
-        f"{_many(looked, 'thing', 'things')} looked at, {how}, {size_of(size)}; "
+        f"{_many(looked, 'result', 'results')} looked at, {how}, {size_of(size)}; "
         + (f"{damaged} damaged." if damaged else "all are whole.")
     ]
     if other:
