@@ -59,6 +59,12 @@ def _store() -> click.Command:
     return store
 
 
+def _lineage() -> click.Command:
+    from pipelines.cli.lineage_command import lineage
+
+    return lineage
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
@@ -67,6 +73,7 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "data": _data,
     "convert": _convert,
     "store": _store,
+    "lineage": _lineage,
 }
 
 

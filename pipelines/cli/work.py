@@ -147,6 +147,20 @@ def verify(where: str, **how: Any) -> Iterator[Any]:
     return work(where, **how)
 
 
+def lineage(where: str, name: str) -> Iterator[Any]:
+    """Find what results were made from."""
+    from pipelines.runs.rerun import lineage as work
+
+    return work(where, name)
+
+
+def rerun(where: str, name: str, **how: Any) -> list[Any]:
+    """Make a result again in another store."""
+    from pipelines.runs.rerun import rerun as work
+
+    return work(where, name, **how)
+
+
 def pin(where: str, run: str, **how: Any) -> None:
     """Keep a run, or no more."""
     from pipelines.runs.keeping import pin as work
@@ -171,4 +185,6 @@ WORK: dict[str, Callable[..., Any]] = {
     "collect": collect,
     "verify": verify,
     "pin": pin,
+    "lineage": lineage,
+    "rerun": rerun,
 }

@@ -124,6 +124,11 @@ class Lookup:
         stamps = {role: found.stamp for role, found in seen.items()}
         return (digests, None), Place(files=dict(source.files), stamps=stamps)
 
+    def digests(self, node: Node, name: str, source: Outside) -> dict[str, str]:
+        """Return the digests of a user's files, by role."""
+        where = f"{node.name}.{name}"
+        return {r: self._look(p, f"{where}.{r}").digest for r, p in source.files.items()}
+
     def _look(self, path: str, where: str) -> Found:
         if path not in self._outside:
             self._outside[path] = look(
