@@ -81,6 +81,7 @@ class Board:
     def __init__(self) -> None:
         self._latest: dict[str, Record] = {}
         self._numbers: deque[tuple[str, Record]] = deque(maxlen=KEPT)
+        self.heard: Callable[[], None] = lambda: None  # called after each record
 
     def put(self, name: str, record: Record) -> None:
         """Take a record of a call."""
@@ -88,6 +89,7 @@ class Board:
             self._latest[name] = record
         if record.get("metrics") or record.get("note"):
             self._numbers.append((name, record))
+        self.heard()
 
     def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
         """Return the latest record of each call, and the records with metrics not read yet."""
@@ -188,7 +190,6 @@ class RayExecutor:
 
     def listen(self, heard: Callable[[], None]) -> None:
         """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
-        del heard
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
@@ -234,7 +235,6 @@ class InProcessExecutor:
         self._queue: deque[tuple[str, Fn, tuple[Any, ...]]] = deque()
         self._board = Board()
         self._numbers: list[tuple[str, Record]] = []
-        self._heard: Callable[[], None] | None = None
 
     @property
     def capacity(self) -> Mapping[str, float]:
@@ -262,17 +262,11 @@ class InProcessExecutor:
 
     def reporter(self, name: str) -> Callable[[Record], None]:
         """Make what a body calls with each record."""
-
-        def put(record: Record) -> None:
-            self._board.put(name, record)
-            if self._heard is not None:
-                self._heard()
-
-        return put
+        return lambda record: self._board.put(name, record)
 
     def listen(self, heard: Callable[[], None]) -> None:
         """Call `heard` at each record."""
-        self._heard = heard
+        self._board.heard = heard
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""

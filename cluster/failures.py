@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.storage import StorageError, fault_text
+from cluster.storage import StorageError, fault
 
 EXIT = {
     "done": 0,
@@ -150,9 +150,10 @@ def failure_of(error: BaseException, *, where: str) -> Failure:
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (told := OF_RUST.search(said)):
         number = int(told[1])
-    if number in STORAGE_ERRNO and not isinstance(error, StorageError):
-        kind, place = "storage", error.filename if isinstance(error, OSError) else None
-        said = fault_text(str(place or f"a file of {where}"), os.strerror(number))
+    if number is not None and number in STORAGE_ERRNO and not isinstance(error, StorageError):
+        place = error.filename if isinstance(error, OSError) else None
+        full = fault(OSError(number, os.strerror(number)), place or f"a file of {where}")
+        kind, said = "storage", str(full.strerror)
     elif isinstance(error, StorageError):
         said = error.strerror or said  # without its number
     trace = "".join(traceback.format_exception(error))

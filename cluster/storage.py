@@ -56,7 +56,7 @@ class LocalStore:
         try:
             return self._put(final, data, durable=sync == "durable")
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def _put(self, final: Path, data: bytes | Path, *, durable: bool) -> bool:
         if final.exists():
@@ -95,7 +95,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def list(self, name: str) -> list[str]:
         """Return the sorted last parts of the names directly below a name; drafts are left out."""
@@ -105,7 +105,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def exists(self, name: str) -> bool:
         """Say whether a name, or something below it, is there."""
@@ -131,7 +131,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None if not final.exists() else self.measure(name)  # somebody works in it
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         sizes = (mark.st_size for mark in marks if not stat.S_ISDIR(mark.st_mode))
         return sum(sizes), max(mark.st_mtime for mark in marks)
 
@@ -143,7 +143,7 @@ class LocalStore:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def delete(self, name: str) -> None:
         """Remove a name; absent is fine."""
@@ -151,7 +151,7 @@ class LocalStore:
         try:
             final.unlink(missing_ok=True)
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
         """Make an empty folder of a name that was never used, for bulk files; return its path."""
@@ -160,7 +160,7 @@ class LocalStore:
             self._folder(final.parent, durable=True)
             final.mkdir()
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return final
 
     def set_aside(self, name: str) -> Path | None:
@@ -173,7 +173,7 @@ class LocalStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return place
 
 
@@ -200,16 +200,14 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
             )
         elif mode == "write":
             root.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"version": FORMAT}).encode()
-            LocalStore(root).put_new("format", text)
+            LocalStore(root).put_new("format", json.dumps({"version": FORMAT}).encode())
         if mode == "write":
             _probe(root)
     except OSError as error:
         if error.errno in FULL:
-            raise _fault(error, root) from error
-        reason = error.strerror or str(error)
+            raise fault(error, root) from error
         raise StoreError(
-            f"--store: {root} cannot be written; got '{reason}'. "
+            f"--store: {root} cannot be written; got '{error.strerror or error}'. "
             "Name a place you may write to, with room."
         ) from error
     return LocalStore(root)
@@ -325,15 +323,12 @@ def _create(draft: Path, final: Path) -> bool:
     return True
 
 
-def _fault(error: OSError, path: Path) -> StorageError:
+def fault(error: OSError, place: Path | str) -> StorageError:
+    """Return an error that says which place on the disk failed, and what to do."""
     if isinstance(error, StorageError):
         return error
-    return StorageError(error.errno, fault_text(str(path), error.strerror or str(error)))
-
-
-def fault_text(place: str, reason: str) -> str:
-    """Say that a place on the disk failed, and what to do."""
-    return (
-        f"store: {place} cannot be read or written; got '{reason}'. "
-        "Make room or mend the disk, and run the same command again"
+    return StorageError(
+        error.errno,
+        f"store: {place} cannot be read or written; got '{error.strerror or error}'. "
+        "Make room or mend the disk, and run the same command again",
     )

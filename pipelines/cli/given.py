@@ -49,6 +49,13 @@ def load_config(config: str, settings: Sequence[str], found: Sequence[Problem] =
     return loaded
 
 
+def warned(loaded: Any) -> list[str]:
+    """Return what a loaded config is warned of: a line that counts, and one a warning."""
+    count = len(loaded.warnings)
+    head = f"{count} warning{'s' if count != 1 else ''}:"
+    return [head, *(f"  {warning}" for warning in loaded.warnings)] if count else []
+
+
 def check_store(where: str, *, mode: Literal["read", "write"] = "write") -> list[Problem]:
     """Say why a store cannot be used, or (mode read) cannot be looked at; nothing is written."""
     from cluster.storage import StoreError, open_store

@@ -63,6 +63,8 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     store, address = how["store"], how["address"]
     found = [*given.check_store(store), *given.check_address(address)]
     loaded = given.load_config(config, settings, found)
+    for line in given.warned(loaded):
+        click.echo(line, err=True)
     cuts = given.cuts_of(loaded.graph, how)
     form = "json" if as_json else "terminal" if sys.stdout.isatty() else "plain"
     view = VIEWS[form]([node.name for node in loaded.graph.every()])

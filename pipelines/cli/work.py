@@ -102,6 +102,13 @@ def sources_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
     return list(work(config, settings))
 
 
+def drawn_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
+    """Return the classes of the sources that vocabox draws for a config."""
+    from pipelines.cli.data_given import drawn_of_config as work
+
+    return list(work(config, settings))
+
+
 def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
     """Return one source a label file."""
     from pipelines.cli.data_given import of_files as work
@@ -109,7 +116,9 @@ def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
     return list(work(files, **about))
 
 
-def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, saying: Any) -> None:
+def check_data(
+    sources: list[Any], *, drawn: list[Any], known: tuple[str, ...], glance: str, saying: Any
+) -> None:
     """Look at sources one by one and together; what is found goes to `saying` at once."""
     from components.data.check_pictures import GLANCES
     from components.data.check_sets import check_together
@@ -122,7 +131,7 @@ def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, sayin
         saying.source(counted, found)
         looked.append((source, counted))
     found = saying.findings("together")
-    check_together(looked, known=known, found=found)
+    check_together(looked, known=known, found=found, drawn=drawn)
     saying.together(found)
 
 
@@ -179,6 +188,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
     "sources_of_config": sources_of_config,
+    "drawn_of_config": drawn_of_config,
     "sources_of_files": sources_of_files,
     "check_data": check_data,
     "results": results,

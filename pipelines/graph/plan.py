@@ -7,7 +7,7 @@ from cluster.storage import LocalStore
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
-from pipelines.graph.estimate import estimate
+from pipelines.graph.estimate import How, estimate
 from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Graph, Node, upstream
@@ -28,7 +28,7 @@ class Planned:
     why: tuple[Reason, ...] = ()
     waits_for: tuple[str, ...] = ()
     seconds: float | None = None  # expected; of the earlier run where cached; None is unknown
-    how: Literal["about", "last time"] = "last time"  # the seconds are known
+    how: How = "last time"  # the seconds are meant
     record: Record | None = None  # where cached
     note: str = ""  # what is worth knowing and reruns nothing: made with torch 2.14; now 2.15
 

@@ -97,6 +97,24 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
 
 
 @pytest.mark.mlflow
+def test_a_step_is_held_once_but_of_a_node_that_has_become_another(tmp_path: Path) -> None:
+    run, uri = tmp_path / "store" / "runs" / "joint-1", default_uri(tmp_path / "store")
+    events, now = Events(run / "events.jsonl"), time.time()
+    events.append({"event": "run", "run": "joint-1", "config": {}})
+    for i, (key, steps) in enumerate((("aa", (20, 40)), ("aa", (40, 60)), ("bb", (20, 40)))):
+        events.append({"event": "node", "node": "stage2", "state": "running", "key": key})
+        for step in steps:
+            said = {"event": "metrics", "node": "stage2", "step": step, "time": now + i}
+            events.append({**said, "values": {"train/loss": 1.0 + i}})
+    events.append({"event": "finished", "status": "done"})
+    assert start_sender(run, uri, "again").close(patience_s=90) == 0
+    found = runs_of(uri, "again")
+    points = found["client"].get_metric_history(found["stage2"].info.run_id, "train/loss")
+    said_by = sorted((m.step, m.value) for m in points)
+    assert said_by == [(20, 1.0), (20, 3.0), (40, 1.0), (40, 3.0), (60, 2.0)]
+
+
+@pytest.mark.mlflow
 def test_without_a_server_the_run_goes_on_and_the_unsent_are_counted(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "joint-1"
     events = write_run(run)

@@ -77,6 +77,10 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
             events.append({"event": "run", "run": "joint-1", "pipeline": "joint", "config": config})
             events.append({"event": "node", "node": "pack", "state": "cached", "key": "aa"})
             events.append({"event": "node", "node": "stage2", "state": "running", "key": "bb"})
+            for again in (64, 66, 68, 70):  # what came after the last checkpoint
+                values = {f"train/loss_{i}": i + 1 / again for i in range(8)}
+                said = {"event": "metrics", "node": "stage2", "step": again, "values": values}
+                events.append({**said, "time": time.time() + 1})
     events.append({"event": "node", "node": "stage2", "state": "done", "key": "bb", "seconds": 4.5})
     error = {"text": "evaluate: no room."}
     events.append({"event": "node", "node": "evaluate", "state": "failed", "error": error})
@@ -273,4 +277,15 @@ def test_the_next_run_of_a_config_sends_what_the_last_one_could_not(
     assert {how["how"][1] for how in found.values()} == {"FINISHED"}
     quiet, shown = tiny.run(config, *settings, store=store)  # nothing waits: nothing is tried
     assert quiet.unsent == 0
-    assert not [event for event in shown if event["event"] == "note"]
+    (note,) = [str(event["text"]) for event in shown if event["event"] == "note"]
+    assert note.startswith(f"tracking.uri: cannot be reached; got {uri} (")
+    assert note.endswith("). Nothing waits to be sent there.")
+
+    place = ("tracking.kind=mlflow", f"tracking.uri={live.uri}", "tracking.experiment=new place")
+    found_all, shown = tiny.run(config, *place, store=store)  # all is cached, and not there yet
+    assert {event["state"] for event in shown if event["event"] == "node"} == {"cached"}
+    assert (found_all.unsent, found_all.tracking) == (0, live.uri)
+    sent = held(live.uri, "new place")
+    assert len(sent) == 13
+    assert sent["pipeline"]["latest"]["coco/AP"] == ended.metrics["coco/AP"]
+    assert sent["stage2"]["tags"]["dag.cache"] == "hit"

@@ -2,13 +2,14 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.settings.problems import Problem
-from tests.pipelines.cli.small import Ended, Found, call, page, work
+from tests.pipelines.cli.small import Ended, Found, call, load, page, work
 
 DONE = Ended(
     nodes={"draw": {"state": "cached", "seconds": 3.0}, "stage2": {"state": "done", "seconds": 61}},
@@ -94,6 +95,26 @@ def test_a_program_reads_the_nodes_and_the_end_and_nothing_else(tmp_path: Path) 
     assert lines[2]["nodes"]["draw"]["state"] == "cached"
 
 
+def test_warnings_are_said_and_stop_nothing(tmp_path: Path) -> None:
+    warning = Problem(where="labels.csv", what="odd", got="\x1b[31m", do="Look.", grave=False)
+
+    def warned(config: Path, overrides: tuple[str, ...]) -> Any:
+        return replace(load(config, overrides), warnings=(warning,))
+
+    line = ("--store", str(tmp_path / "store"))
+    with work(run=_walked, load=warned):
+        ran = call("run", page(tmp_path), *line)
+        for_programs = call("run", page(tmp_path), *line, "--json")
+        checked = call("check", page(tmp_path))
+        events = call("check", page(tmp_path), "--json")
+    words = "1 warning:\n  labels.csv: odd; got \\x1b[31m. Look.\n"
+    assert (ran.exit_code, ran.stderr, for_programs.stderr) == (0, words, words)
+    assert words in checked.stdout
+    told = [json.loads(line) for line in events.stdout.splitlines()]
+    assert [line["event"] for line in told] == ["warning", "finished"]
+    assert set(told[0]) == {"v", "event", "where", "what", "got", "do"}
+
+
 @pytest.mark.parametrize(("status", "code"), [("failed", 6), ("interrupted", 130), ("failed", 75)])
 def test_the_code_of_a_run_is_the_code_of_the_command(
     tmp_path: Path, status: str, code: int
@@ -141,8 +162,8 @@ def test_check_says_that_nothing_is_wrong(tmp_path: Path) -> None:
         as_json = call("check", page(tmp_path), "--json")
     assert result.exit_code == as_json.exit_code == 0
     assert "no problems; recipe example, 2 nodes" in result.stdout
+    assert json.loads(as_json.stdout) == {"v": 1, "event": "finished", "problems": 0, "warnings": 0}
     assert "Run it: vocabox run " in result.stdout
-    assert json.loads(as_json.stdout) == {"v": 1, "event": "finished", "problems": 0}
 
 
 def test_check_names_the_run_of_what_it_checked(tmp_path: Path) -> None:

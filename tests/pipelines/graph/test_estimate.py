@@ -19,14 +19,17 @@ def test_steps_scale_what_training_took_and_nothing_else_is_scaled() -> None:
 
     short = {"stage": {"steps": 5}}
     five = _took(2.0, short, 9, units={"steps": 5})
-    assert expected(five) == Estimate(120.0, "about")
     assert expected(five, steps=5) == Estimate(2.0, "about")
+    assert expected(five, steps=10) == Estimate(4.0, "about")
+    assert expected(five) == Estimate(120.0, "at most"), "with 60 starts instead of one"
+    assert expected(five, steps=1) == Estimate(0.4, "at least")
     resumed = _took(1.0, short, 8, units={"steps": 5}, resumed_at=4)
     nothing_left = _took(1.0, short, 10, units={"steps": 5}, resumed_at=5)
-    assert expected(resumed) == Estimate(300.0, "about")
+    assert expected(resumed) == Estimate(300.0, "at most")
     assert expected(nothing_left) is None
-    slow = _took(6.0, short, 7, units={"steps": 5})
-    assert expected(nothing_left, five, resumed, slow) == Estimate(300.0, "about")  # the median
+    slow, long = (_took(s, short, 7, units={"steps": n}) for s, n in ((6.0, 5), (70.0, 700)))
+    assert expected(nothing_left, five, resumed, slow, steps=5) == Estimate(4.0, "about")
+    assert expected(five, slow, long, steps=600) == Estimate(60.0, "about"), "by the nearest"
     pictures = [_took(s, short, s, units={"images": 30}) for s in (4.0, 3.0)]
     assert expected(*pictures) == Estimate(4.0, "last time")
     assert expected(_took(7.0, short, 1)) == Estimate(7.0, "last time")

@@ -87,16 +87,6 @@ def test_events_are_kept_in_the_order_they_came(done: Done) -> None:
     assert all(value > 0 for value in losses)
 
 
-def test_numbers_are_told_when_they_are_said(done: Done) -> None:
-    events, _ = read_events(done.store / "runs" / "joint-1" / "events.jsonl")
-    training = [e for e in events if e.get("node") == "stage2"]
-    kinds = [e["event"] for e in done.events if e.get("node") == "stage2"]
-    assert "progress" in kinds[: kinds.index("metrics") + 2]
-    begun, told, ended = (training[i]["time"] for i in (0, 1, -1))
-    assert training[1]["event"] == "metrics"
-    assert begun < told < ended
-
-
 def test_the_same_again_does_nothing_and_says_so(done: Done) -> None:
     ended, events = run(done.config, store=done.store)
     assert {n["state"] for n in ended.nodes.values()} == {"cached"}
@@ -148,7 +138,7 @@ def test_steps_scale_what_training_is_expected_to_take(done: Done) -> None:
     planned = plan(load(done.config, ["stage1.steps=400"]).graph, open_store(str(done.store)))
     seconds = {entry.name: (entry.seconds, entry.how) for entry in planned.nodes}
     took = done.ended.nodes["stage1"]["seconds"]
-    assert seconds["stage1"] == (pytest.approx(took * 100, rel=0.01), "about")
+    assert seconds["stage1"] == (pytest.approx(took * 100, rel=0.01), "at most")
     assert seconds["evaluate"][1] == "last time"
 
 
