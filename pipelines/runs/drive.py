@@ -16,10 +16,12 @@ from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
+from pipelines.graph.forecast import machine_cpus
 from pipelines.graph.frozen import check_frozen
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
+from pipelines.graph.show import spoken_forecast
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
@@ -92,11 +94,20 @@ def drive(
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
             return _again(planned, directory, emit, where=where, waiting=waiting)
         journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
+        _tell(journal, _outlook(planned, address))
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
         run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
         return replace(run.go(executor, address), unsent=journal.close())
+
+
+def _outlook(planned: Plan, address: str) -> str | None:
+    """Say what is to run and what it may cost; of a cluster elsewhere the CPUs are not known."""
+    if _is_ready(planned) or address != "local":
+        return None
+    found = planned.forecast(cpus=machine_cpus())
+    return f"{found.runs} of {len(planned.nodes)} nodes to run; {spoken_forecast(found)}."
 
 
 def _is_ready(planned: Plan) -> bool:

@@ -139,7 +139,8 @@ class Toy:
     def show(self) -> dict[str, dict[str, Any]]:
         done = self.command("show", "page.yaml", "--json")
         assert done.returncode == 0, done.stderr
-        return {event["node"]: event for event in map(json.loads, done.stdout.splitlines())}
+        events = map(json.loads, done.stdout.splitlines())
+        return {event["node"]: event for event in events if event["event"] == "node"}
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self._python(COMMAND, *words, "--store", str(self.store))
