@@ -108,7 +108,7 @@ def test_show_says_what_a_run_may_cost(bench: Bench, monkeypatch: pytest.MonkeyP
     (first, *_) = found.nodes
     cost = {"seconds": 60, "how": "last time", "cpu_s": 120, "gpu_s": 0, "bytes": 4}
     assert as_event(first)["estimate"] == cost
-    more = plan(graph(2, node("new")), bench.store)
+    more = plan(graph(2, node("new", value=77)), bench.store)
     assert FORMATS["text"](more).splitlines()[-1].endswith("16 B; and 1 of unknown length.")
     new = next(p for p in more.nodes if p.name == "new")
     assert as_event(new)["estimate"]["cpu_s"] is None
