@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import shutil
-import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -118,33 +116,6 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def measure(self, name: str) -> tuple[int, float] | None:
-        """Return the bytes of a name and of all below it, and the newest time stamp among them.
-
-        The stamp is in seconds, by the clock of the store; None where the name is absent.
-        """
-        final = self.path(name)
-        try:
-            marks = [final.lstat()]
-            for folder, below, files in os.walk(final):
-                marks += [os.lstat(os.path.join(folder, entry)) for entry in (*below, *files)]
-        except (FileNotFoundError, NotADirectoryError):
-            return None if not final.exists() else self.measure(name)  # somebody works in it
-        except OSError as error:
-            raise fault(error, final) from error
-        sizes = (mark.st_size for mark in marks if not stat.S_ISDIR(mark.st_mode))
-        return sum(sizes), max(mark.st_mtime for mark in marks)
-
-    def drop(self, name: str) -> None:
-        """Remove a folder that no record names; absent is fine."""
-        final = self.path(name)
-        try:
-            shutil.rmtree(final)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise fault(error, final) from error
-
     def delete(self, name: str) -> None:
         """Remove a name; absent is fine."""
         final = self.path(name)
@@ -193,7 +164,7 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
     try:
         if record.is_file():
             _check_format(record)
-        elif root.is_dir() and not all(map(_is_draft, root.iterdir())):
+        elif root.is_dir() and any(root.iterdir()):
             raise StoreError(
                 f"--store: {root} holds other files and no store (there is no 'format' in it). "
                 "Name an empty folder, or one that is not there yet."
@@ -255,11 +226,6 @@ def _check_format(record: Path) -> None:
             f"--store: {record.parent} has format {version}; this vocabox writes {FORMAT}. "
             "Use the vocabox that made it, or another place."
         )
-
-
-def _is_draft(path: Path) -> bool:
-    """Say whether a file is what a killed writer left: a store that was being made has one."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _probe(root: Path) -> None:

@@ -173,15 +173,14 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         "notes": plain_notes(notes or {}),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
-        **provenance(
-            call.cfg,
-            run_on=call.run_on,
-            places={name: place.files for name, place in call.inputs.items() if place.files},
-            keyed=call.keyed,
-            seconds=seconds,
-            cpu_s=spent,
-        ),
+        **_beside(call, seconds=seconds, cpu_s=spent),
     }
+
+
+def _beside(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
+    places = {name: place.files for name, place in call.inputs.items() if place.files}
+    on, keyed = call.run_on, call.keyed
+    return provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s)
 
 
 def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:

@@ -193,11 +193,11 @@ def test_a_sweep_that_was_killed_is_ended_by_the_next(
     made = _three(kept)
     kept.age()
 
-    def killed(self: object, name: str) -> None:
+    def killed(store: object, name: str) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cluster.storage.LocalStore.drop", killed)
+        patch.setattr("pipelines.graph.garbage.drop", killed)
         with pytest.raises(KeyboardInterrupt):
             _collect(kept)
     assert kept.manifests() < {node.key for nodes in made.values() for node in nodes.values()}
