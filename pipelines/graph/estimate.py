@@ -32,7 +32,7 @@ def estimate(before: Past, *, fn: str, settings: Any) -> Estimate | None:
     times the units, by the records with the nearest number of units (the median of them): other
     settings are taken to change nothing. A body also needs time to start, which is counted with
     its units: far from what was recorded the product is only the most, or the least, that it can
-    be. Else it is the median of the bodies with these very settings, or what the last body took.
+    be. Else it is the median of several bodies with these very settings, or what the last took.
     A body costs as many CPU and GPU seconds a second, and makes as many bytes, as earlier ones.
 
     Args:
@@ -45,7 +45,7 @@ def estimate(before: Past, *, fn: str, settings: Any) -> Estimate | None:
     told = [_scaled(record, *wanted) for record, wanted in counted if wanted is not None]
     if not told:
         alike = [record for record in records if record.body["settings"] == settings]
-        if alike:
+        if len(alike) > 1:
             return _made(alike, statistics.median(r.seconds for r in alike), "about")
         return _made(records[:1], records[0].seconds, "last time") if records else None
     ways = [way for way in told if way is not None]

@@ -110,7 +110,7 @@ from types import SimpleNamespace
 from pipelines.cli.entry import main
 from pipelines.cli.work import WORK
 from toy_edited.build import build
-loaded = SimpleNamespace(graph=build(), recipe="toy", digest="d")
+loaded = SimpleNamespace(graph=build(), recipe="toy", digest="d", warnings=())
 WORK.update(load=lambda *_: loaded, check=lambda _: [])
 main()
 """

@@ -114,7 +114,7 @@ def test_show_says_what_a_run_may_cost(bench: Bench, monkeypatch: pytest.MonkeyP
     assert as_event(new)["estimate"]["cpu_s"] is None
     cached = plan(graph(1), bench.store)
     assert FORMATS["text"](cached).splitlines()[-1] == "4 nodes: 4 cached, 0 to run."
-    fresh = Graph(nodes=(node("alone"),), recipe="fresh")
+    fresh = Graph(nodes=(node("alone", value=88),), recipe="fresh")
     assert FORMATS["text"](plan(fresh, bench.store)).splitlines()[-1] == (
         "1 nodes: 0 cached, 1 to run; how long is unknown: they never ran here."
     )

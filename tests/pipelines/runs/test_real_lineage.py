@@ -70,7 +70,7 @@ def test_gc_of_a_real_run_lets_it_be_whole(made: Path) -> None:
     found = plan(load(made / "tiny.yaml").graph, open_store(str(made / "store")))
     assert {entry.state for entry in found.nodes} == {"cached"}
     other = plan(
-        load(made / "tiny.yaml", ["stage2.lr=2e-3"]).graph, open_store(str(made / "store"))
+        load(made / "tiny.yaml", ["stage2.lr=5e-3"]).graph, open_store(str(made / "store"))
     )
     forecast = other.forecast(cpus=2)
     assert forecast.unknown == 0
