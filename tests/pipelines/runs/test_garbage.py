@@ -226,3 +226,15 @@ def test_a_clock_of_this_machine_that_is_wrong_changes_nothing(
     _three(kept)
     monkeypatch.setattr("time.time", lambda: 4e9)
     assert not _collect(kept, keep_runs=0).doomed
+
+
+def test_what_a_run_of_days_has_begun_is_no_litter(kept: Kept) -> None:
+    with take(kept.store, "runs/long-1"):
+        kept.age(days=5)
+        half = kept.store.new_folder(f"nodes/ab/{'ab' * 32}/{'e' * 32}")
+        three_days_ago = half.stat().st_mtime - 3 * 86400
+        os.utime(half, (three_days_ago, three_days_ago))
+        assert not _collect(kept, keep_runs=0).doomed
+    assert [one.name for one in _collect(kept, keep_runs=0).doomed] == [
+        f"nodes/ab/{'ab' * 32}/{'e' * 32}"
+    ]
