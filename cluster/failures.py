@@ -119,6 +119,7 @@ POLICIES: dict[str, Policy] = {
     "user": _never("failed"),  # anything raised by our or the user's code
     "bad_input": _never("bad_input"),
     "numerical": _never("numerical"),
+    "owned": _never("owned"),  # another driver works on the run
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
@@ -128,6 +129,7 @@ POLICIES: dict[str, Policy] = {
 NAMED = {
     "DamagedError": "damaged",
     "StorageError": "storage",
+    "OwnedError": "owned",
     "OtherCodeError": "other_code",
     "NotFinite": "numerical",
     "NotFiniteError": "numerical",

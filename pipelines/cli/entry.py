@@ -53,6 +53,18 @@ def _convert() -> click.Command:
     return convert
 
 
+def _store() -> click.Command:
+    from pipelines.cli.store_command import store
+
+    return store
+
+
+def _lineage() -> click.Command:
+    from pipelines.cli.lineage_command import lineage
+
+    return lineage
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
@@ -60,6 +72,8 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "predict": _predict,
     "data": _data,
     "convert": _convert,
+    "store": _store,
+    "lineage": _lineage,
 }
 
 

@@ -103,19 +103,33 @@ def refusals() -> Generator[None]:
     from cluster.storage import StoreError
     from pipelines.graph.checks import GraphError
     from pipelines.graph.cuts import CutError
+    from pipelines.graph.frozen import FrozenError
+    from pipelines.graph.lineage import UnknownResultError
     from pipelines.graph.outside import OutsideError
+    from pipelines.graph.rebuilt import RebuildError
+    from pipelines.runs.kept_runs import UnknownRunError
 
     try:
         yield
     except (
         AddressError,
         CutError,
+        FrozenError,
         GraphError,
         OutsideError,
         StoreError,
         TrackingError,
+        RebuildError,
+        UnknownResultError,
+        UnknownRunError,
     ) as error:
         raise SettingsError(map(Problem.told, str(error).splitlines())) from error
+
+
+def refuse(found: Sequence[Problem]) -> None:
+    """Raise what was found, if anything was."""
+    if found:
+        raise SettingsError(found)
 
 
 def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:

@@ -49,6 +49,9 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option(
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
 )
+@click.option(
+    "--frozen", is_flag=True, help="Refuse where code or versions are not those of earlier results."
+)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
 def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -68,7 +71,13 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     try:
         with given.refusals():
             ended = WORK["run"](
-                loaded, store=store, cuts=cuts, address=address, executor=how["executor"], emit=view
+                loaded,
+                store=store,
+                cuts=cuts,
+                address=address,
+                executor=how["executor"],
+                frozen="yes" if how["frozen"] else "no",
+                emit=view,
             )
     finally:
         view.close()
@@ -87,6 +96,7 @@ def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) ->
     usual = {"--address": "local", "--executor": "ray"}
     places = {option: [said] for option, said in place.items() if said != usual[option]}
     again = command("run", config, settings, store=how["store"], options=cuts | places)
+    again += " --frozen" if how["frozen"] else ""
     change = next(text for text in NEXT if text not in settings)
     parts = {option: cuts[option] for option in ("--until", "--only")}
     shown = changed(settings, change)

@@ -135,6 +135,48 @@ def check_data(
     saying.together(found)
 
 
+def results(where: str) -> list[Any]:
+    """List the results in a store."""
+    from pipelines.runs.keeping import results as work
+
+    return work(where)
+
+
+def collect(where: str, **how: Any) -> Any:
+    """Find what no kept run needs, and delete it if told to."""
+    from pipelines.runs.keeping import collect as work
+
+    return work(where, **how)
+
+
+def verify(where: str, **how: Any) -> Iterator[Any]:
+    """Compare a store with its records."""
+    from pipelines.runs.keeping import verify as work
+
+    return work(where, **how)
+
+
+def lineage(where: str, name: str) -> Iterator[Any]:
+    """Find what results were made from."""
+    from pipelines.runs.rerun import lineage as work
+
+    return work(where, name)
+
+
+def rerun(where: str, name: str, **how: Any) -> list[Any]:
+    """Make a result again in another store."""
+    from pipelines.runs.rerun import rerun as work
+
+    return work(where, name, **how)
+
+
+def pin(where: str, run: str, **how: Any) -> None:
+    """Keep a run, or no more."""
+    from pipelines.runs.keeping import pin as work
+
+    work(where, run, **how)
+
+
 WORK: dict[str, Callable[..., Any]] = {
     "load": load,
     "check": check,
@@ -149,4 +191,10 @@ WORK: dict[str, Callable[..., Any]] = {
     "drawn_of_config": drawn_of_config,
     "sources_of_files": sources_of_files,
     "check_data": check_data,
+    "results": results,
+    "collect": collect,
+    "verify": verify,
+    "pin": pin,
+    "lineage": lineage,
+    "rerun": rerun,
 }

@@ -8,6 +8,7 @@ from cluster.failures import Failure
 from cluster.storage import LocalStore
 from pipelines.graph.checks import need_of, room
 from pipelines.graph.circumstances import git_state
+from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import Call
 from pipelines.graph.estimate import estimate
 from pipelines.graph.key import label, plain
@@ -23,7 +24,7 @@ def payload_of(
     *,
     lookup: Lookup,
     recipe: str,
-    run: str,
+    claimant: Claimant,
     forced: Literal["no", "yes"],
     reporter: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def payload_of(
         key=known.key,
         node=node.name,
         recipe=recipe,
-        run=run,
+        claimant=claimant,
         fn=node.fn,
         cfg=node.cfg,
         parts=dict(node.parts),
@@ -47,6 +48,7 @@ def payload_of(
         code_digest=known.code,
         sources=lookup.sources(known),
         git=git_state(),
+        keyed=lookup.keyed,
         forced=forced,
         reporter=reporter,
     )

@@ -101,6 +101,7 @@ class Graph:
 
     nodes: tuple[Node, ...]
     recipe: str
+    keyed_versions: tuple[str, ...] = ()  # of these another major.minor is another key
 
     def every(self) -> tuple[Node, ...]:
         """Return all nodes, inputs before users, each once; a cycle is left for the checks."""

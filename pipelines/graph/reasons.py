@@ -3,12 +3,12 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from cluster.storage import LocalStore, StorageError
 from pipelines.graph.closure import Code, changes
 from pipelines.graph.key import label, sha256
-from pipelines.graph.lookup import Identified
+from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Node
 from pipelines.graph.record import Record, read_record
 from pipelines.graph.same_code import code_for
@@ -23,6 +23,7 @@ class Reason:
 
     text: str
     diff: tuple[str, ...] = ()
+    of: Literal["code", "versions", ""] = ""  # what --frozen refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +40,37 @@ def past(store: LocalStore, *, recipe: str, node: str) -> Past:
     return Past(tuple(sorted(records, key=lambda r: -r.body["started"])))
 
 
-def why(known: Identified, before: Past, *, store: LocalStore, code: Code) -> tuple[Reason, ...]:
+def why(known: Identified, before: Past, *, lookup: Lookup) -> tuple[Reason, ...]:
     """Compare a node with its latest record: code, settings, parts, inputs; all differences."""
     if known.damage:
         return (Reason(f"result damaged: {known.damage[0]}"),)
     if not before.records:
         return (Reason("never run under this name"),)
     out = [
-        *own_changes(known.node, before, settings=known.settings, store=store, code=code),
+        *own_changes(known.node, before, settings=known.settings, lookup=lookup),
         *_inputs(before.records[0].body["inputs"], known),
     ]
     return tuple(out) or (Reason("result collected, or recorded by another version"),)
 
 
-def own_changes(
-    node: Node, before: Past, *, settings: Any, store: LocalStore, code: Code
-) -> list[Reason]:
+def own_changes(node: Node, before: Past, *, settings: Any, lookup: Lookup) -> list[Reason]:
     """Compare a node with its latest record in all but its inputs, which need not be known."""
     if not before.records:
         return []
     old = before.records[0].body
+    code = lookup.code
     closure = code_for(node.fn, cfg=node.cfg, parts=node.parts, code=code)
     out = [
-        *_code(old["code"], closure, store=store, code=code),
+        *_code(old["code"], closure, store=lookup.store, code=code),
         *_settings(old["settings"], settings, keys=node.keys),
         *_parts(old, node),
     ]
     if old["fn"] != label(node.fn):
-        out.insert(0, Reason(f"code: {old['fn']} -> {label(node.fn)}"))
+        out.insert(0, Reason(f"code: {old['fn']} -> {label(node.fn)}", of="code"))
     if old["makes"] != [node.makes.name, node.makes.version]:
-        out.append(Reason("makes: another kind of artifact, or a newer format of it"))
-    return out
+        text = "makes: another kind of artifact, or a newer format of it"
+        out.append(Reason(text, of="code"))
+    return [*out, *_versions(old.get("keyed", {}), lookup.keyed)]
 
 
 def keep_texts(store: LocalStore, closure: Mapping[str, str], *, code: Code) -> None:
@@ -89,11 +90,12 @@ def _code(
 ) -> Iterable[Reason]:
     for name, how in changes(old, new):
         if how != "changed":
-            yield Reason(f"code: {name} ({how})")
+            yield Reason(f"code: {name} ({how})", of="code")
             continue
         before, after = _text(old[name], store=store, code=code), code.texts.get(new[name])
         if before is None or after is None:
-            yield Reason(f"code: {name} (changed; the earlier text is not kept)")
+            text = f"code: {name} (changed; the earlier text is not kept)"
+            yield Reason(text, of="code")
             continue
         lines = [
             line
@@ -104,7 +106,7 @@ def _code(
         more = len(lines) - less
         plural = "line" if more == 1 else "lines"
         cut = [*lines[:DIFF_LINES], *(["..."] if len(lines) > DIFF_LINES else [])]
-        yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut))
+        yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut), of="code")
 
 
 def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
@@ -156,7 +158,15 @@ def _parts(old: Mapping[str, Any], node: Node) -> Iterable[Reason]:
     after = {name: label(part) for name, part in node.parts.items()}
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            yield Reason(f"part {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}")
+            text = f"part {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
+            yield Reason(text, of="code")
+
+
+def _versions(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[Reason]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            then, now = (v.get(name, "not in the key") for v in (old, new))
+            yield Reason(f"version of {name}: {then} -> {now}", of="versions")
 
 
 def _inputs(old: Mapping[str, Any], known: Identified) -> Iterable[Reason]:

@@ -70,7 +70,8 @@ def build(cfg: JointConfig, root: Path) -> Graph:
         keys={"stage": "stage2"},
     )
     train: Inputs = {"train_boxes": boxes, "train_labels": labels}
-    return Graph(nodes=(_scored(cfg, shards, model, train),), recipe=cfg.recipe)
+    last = _scored(cfg, shards, model, train)
+    return Graph(nodes=(last,), recipe=cfg.recipe, keyed_versions=cfg.keyed_versions)
 
 
 class _Packer:

@@ -206,3 +206,9 @@ def test_errors_cross_processes() -> None:
     for error in (StoreError("x"), StorageError(28, "y"), storage.DamagedError("z")):
         again = pickle.loads(pickle.dumps(error))  # noqa: TID251
         assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_a_store_whose_making_was_killed_is_made(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".0123456789abcdef0123456789abcdef.tmp").write_bytes(b"{")
+    assert open_store(str(tmp_path / "s")).read("format")

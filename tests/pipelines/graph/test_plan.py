@@ -220,14 +220,15 @@ def test_text_mermaid_and_json(bench: Bench) -> None:
     assert shown[0].startswith("n0  will run  settings: value 1.0 -> 2.0   last time 0.0 s")
     assert shown[1].startswith("n1  waits for n0")
     assert shown[2] == "n2  left out"
-    assert shown[3] == "3 nodes: 0 cached, 2 to run; about 0.0 s one after the other."
+    assert shown[3].startswith("3 nodes: 0 cached, 2 to run; about 0.0 s on ")
     cached = FORMATS["text"](plan(chain(2), bench.store)).splitlines()
     assert cached[0] == "n0  cached          4 B   just now, took 0.0 s"
     assert cached[-1] == "2 nodes: 2 cached, 0 to run."
     drawn = FORMATS["mermaid"](found)
     assert drawn.startswith('flowchart LR\n  n0["n0<br/>will run"]:::runs\n')
     assert "  n0 --> n1\n" in drawn
-    lines = [json.loads(line) for line in FORMATS["json"](found).splitlines()]
+    *lines, sums = map(json.loads, FORMATS["json"](found).splitlines())
+    assert (sums["event"], sums["runs"], sums["unknown"]) == ("plan", 2, 0)
     assert [line["state"] for line in lines] == ["will run", "waits", "left out"]
     assert lines[0] == as_event(found.nodes[0])
     assert lines[0]["estimate"]["seconds"] < 1
