@@ -148,7 +148,7 @@ class Code:
         if made and name in made.imports:
             return self._origin(*made.imports[name], seen)
         found = [self._origin(star, name, seen) for star in made.stars] if made else []
-        if self.module(f"{module}.{name}"):
+        if (made is None or made.is_package) and self.module(f"{module}.{name}"):
             found.append((f"{module}.{name}", MODULE))
         if made and "__getattr__" in made.makes:
             found.append((module, "__getattr__"))

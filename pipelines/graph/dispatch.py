@@ -10,7 +10,8 @@ from pipelines.graph.checks import need_of, room
 from pipelines.graph.circumstances import git_state
 from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import Call
-from pipelines.graph.key import label
+from pipelines.graph.estimate import estimate
+from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Node, upstream
 from pipelines.graph.reasons import past
@@ -56,12 +57,14 @@ def payload_of(
 def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
     cpus, gpus = need_of(node)
-    took = past(store, recipe=recipe, node=node.name).seconds(label(node.fn))
+    before = past(store, recipe=recipe, node=node.name)
+    settings = plain(node.cfg, where=node.name)
+    took = estimate(before, fn=label(node.fn), settings=settings)
     return Job(
         name=node.name,
         after=tuple(above.name for above in upstream(node)),
         need=Need(cpus, gpus, gang=node.run_on.workers > 0),
-        weight=took or 1.0,
+        weight=took.seconds if took else 1.0,
     )
 
 

@@ -1,16 +1,16 @@
 """What a run would do: which results are there, what runs and why, how long it may take."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cluster.storage import LocalStore
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
-from pipelines.graph.key import label
+from pipelines.graph.estimate import How, estimate
+from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Graph, Node, upstream
-from pipelines.graph.reasons import Past, Reason, past, why
+from pipelines.graph.reasons import Past, Reason, own_changes, past, why
 from pipelines.graph.record import Record
 
 State = Literal["cached", "will run", "waits", "left out"]
@@ -26,6 +26,7 @@ class Planned:
     why: tuple[Reason, ...] = ()
     waits_for: tuple[str, ...] = ()
     seconds: float | None = None  # expected; of the earlier run where cached; None is unknown
+    how: How = "last time"  # the seconds are meant
     record: Record | None = None  # where cached
 
     @property
@@ -77,7 +78,11 @@ def plan(
         waits = tuple(n.name for n in upstream(node) if n.name not in records)
         forced = node.name in limits.forced
         if waits:
-            out.append(_waiting(node, before, waits, forced=forced))
+            forcing = (Reason("forced"),) if forced else ()
+            settings = plain(node.cfg, where=node.name)
+            own = own_changes(node, before, settings=settings, store=store, code=lookup.code)
+            reasons = (Reason(f"waits for {', '.join(waits)}"), *forcing, *own)
+            out.append(_to_run(node, before, why=reasons, settings=settings, waits_for=waits))
             continue
         known = lookup.identify(node, {n.name: records[n.name] for n in upstream(node)})
         if known.record and not known.damage and not forced:
@@ -87,22 +92,13 @@ def plan(
         reasons = why(known, before, store=store, code=lookup.code)
         if forced and known.record and not known.damage:
             reasons = (Reason("forced"),)
-        out.append(
-            Planned(
-                node=node,
-                state="will run",
-                key=known.key,
-                why=reasons,
-                seconds=before.seconds(label(node.fn)),
-            )
-        )
+        out.append(_to_run(node, before, why=reasons, settings=known.settings, key=known.key))
     _check_only(out, limits.cached)
     return Plan(graph=graph, nodes=tuple(out))
 
 
 def as_event(planned: Planned) -> dict[str, Any]:
     """Return one node of a plan as a line for programs."""
-    estimate: Mapping[str, float | None] = {"seconds": planned.seconds}
     event: dict[str, Any] = {
         "v": 1,
         "event": "node",
@@ -111,7 +107,7 @@ def as_event(planned: Planned) -> dict[str, Any]:
         "key": planned.key,
         "why": [reason.text for reason in planned.why],
         "diff": {r.text: list(r.diff) for r in planned.why if r.diff},
-        "estimate": estimate,
+        "estimate": {"seconds": planned.seconds, "how": planned.how},
     }
     if planned.waits_for:
         event["waits_for"] = list(planned.waits_for)
@@ -127,15 +123,24 @@ def _cached(known: Identified, record: Record) -> Planned:
     )
 
 
-def _waiting(node: Node, before: Past, waits: tuple[str, ...], *, forced: bool) -> Planned:
-    reasons = (Reason(f"waits for {', '.join(waits)}"), *((Reason("forced"),) if forced else ()))
+def _to_run(
+    node: Node,
+    before: Past,
+    *,
+    why: tuple[Reason, ...],
+    settings: Any,
+    key: str | None = None,
+    waits_for: tuple[str, ...] = (),
+) -> Planned:
+    expected = estimate(before, fn=label(node.fn), settings=settings)
     return Planned(
         node=node,
-        state="waits",
-        key=None,
-        why=reasons,
-        waits_for=waits,
-        seconds=before.seconds(label(node.fn)),
+        state="waits" if waits_for else "will run",
+        key=key,
+        why=why,
+        waits_for=waits_for,
+        seconds=expected.seconds if expected else None,
+        how=expected.how if expected else "last time",
     )
 
 

@@ -183,6 +183,7 @@ class _Walk:
         if problems := [p for node in rest for p in room(node, capacity)]:
             raise GraphError(problems)
         self.opened = True
+        self.executor.listen(lambda: self.tell.heard(self.executor))
         self._tell(schedule.Capacity(capacity.get("cpus", 0.0), capacity.get("gpus", 0.0)))
 
     def _submit(self, name: str) -> None:

@@ -57,12 +57,12 @@ def _lines(planned: Planned, name: str, indent: str) -> list[str]:
         return [f"{name}cached    {facts}"]
     if planned.state == "left out":
         return [f"{name}left out"]
-    expected = f"   about {spoken(planned.seconds)}" if planned.seconds is not None else ""
-    if planned.state == "waits":
-        return [f"{name}{planned.why[0].text}{expected}"]
+    known = planned.seconds is not None
+    expected = f"   {planned.how} {spoken(planned.seconds or 0.0)}" if known else ""
+    begins = "" if planned.state == "waits" else "will run  "
     lines: list[str] = []
     for i, reason in enumerate(planned.why):
-        first = f"{name}will run  " if i == 0 else f"{indent}          "
+        first = f"{name}{begins}" if i == 0 else f"{indent}          "
         lines.append(f"{first}{reason.text}{expected if i == 0 else ''}")
         lines.extend(f"{indent}            {line}" for line in reason.diff)
     return lines

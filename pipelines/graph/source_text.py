@@ -27,6 +27,11 @@ class Module:
     effects: list[ast.stmt] = field(default_factory=list[ast.stmt])  # bare calls
     decorated: list[ast.stmt] = field(default_factory=list[ast.stmt])
 
+    @property
+    def is_package(self) -> bool:
+        """Whether modules can lie below it."""
+        return self.path.name == "__init__.py"
+
 
 def parse(name: str, path: Path, *, is_package: bool) -> Module:
     """Read one file; nothing is imported or run. Docstrings are left out.

@@ -26,6 +26,7 @@ from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
+GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -57,7 +58,8 @@ def drive(
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
-    A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
+    A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
+    its last metrics are told again. Else it is a new run, tracked as any other.
     A run has one driver: another one is refused while it lives, and goes on after
     `take_over_after` seconds without a sign of life.
 
@@ -75,19 +77,18 @@ def drive(
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
     before = finished_before(root, **names)
-    if _is_ready(planned) and before is not None:
-        return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
+    if _is_ready(planned) and before is not None:
+        _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
+        return _again(planned, before, emit, where=where, waiting=waiting)
     place = open_store(store)
     directory = take(place, **names)
     with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
             return _again(planned, directory, emit, where=where, waiting=waiting)
-        if _is_ready(planned) and not directory.events.is_file():
-            where = None  # all was found: nothing to track
         journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
         if where is not None:
-            _tell(journal, away)
+            _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
         run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
         return replace(run.go(executor, address), unsent=journal.close())

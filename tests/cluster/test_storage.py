@@ -92,6 +92,23 @@ def test_a_full_or_broken_disk_leaves_the_name_absent(
     assert store.put_new("a/b", b"whole")
 
 
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(errno.ENOSPC, StorageError), (errno.EDQUOT, StorageError), (errno.EIO, StorageError),
+     (errno.EROFS, StoreError), (errno.EACCES, StoreError)],
+)  # fmt: skip
+def test_a_store_without_room_is_a_fault_of_storage_from_the_start(
+    store: LocalStore, number: int, raised: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(raised, match=os.strerror(number)):
+        open_store(str(store.root))
+    open_store(str(store.root), mode="read")
+
+
 def test_a_file_system_without_links_still_makes_whole_names(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,8 @@ def quotes_are_said(code: int, said: str) -> None:
 
 def told(status: str, **about: object) -> str:
     ended = Ended(status=status, run="joint-1", **about)  # type: ignore[arg-type]
-    return "\n".join(ending(ended, again="vocabox run my_data/page.yaml", store=".vocabox"))
+    words = {"again": "vocabox run my_data/page.yaml", "show": "vocabox show my_data/page.yaml"}
+    return "\n".join(ending(ended, **words, store=".vocabox"))
 
 
 def test_the_page_has_every_code_and_no_other() -> None:
