@@ -57,6 +57,10 @@ class MlflowSink:
 
         try:
             for event in events:
+                epoch = self._memory.get("epoch", 0)
+                self._memory["epoch"] = max(epoch, event.get("epoch", epoch))
+                if event.get("epoch", epoch) < epoch:
+                    continue  # of a driver that did not know yet that another one had followed it
                 handler = self._handlers.get(str(event.get("event")))
                 if handler is not None and ("parent" in self._memory or event["event"] == "run"):
                     handler(event)

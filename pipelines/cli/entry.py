@@ -165,18 +165,21 @@ def _interrupted(given: Sequence[str]) -> int:
 
 def _failed(error: Exception, given: Sequence[str]) -> int:
     """Say what failed in one line; the traceback goes to a file that the line names."""
-    from cluster.failures import Budget, Fail, decide, failure_of
+    from cluster.failures import EXIT, Budget, Fail, decide, failure_of
 
     failure = failure_of(error, where=NAME)
     last = decide(failure, attempt=10**6, policy=Budget())
     code = last.code if isinstance(last, Fail) else 1
+    text = visible(failure.text)
+    if "--json" in given:
+        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
+    if code == EXIT["owned"]:  # nothing is wrong: another driver works on the run
+        click.echo(text, err=True)
+        return code
     with tempfile.NamedTemporaryFile(
         "w", prefix="vocabox-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
         traceback.print_exception(error, file=log)
-    text = visible(failure.text)
-    if "--json" in given:
-        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
     click.echo(f"{text}\nThe traceback is in {log.name}.", err=True)
     return code
 

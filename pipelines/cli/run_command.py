@@ -52,6 +52,14 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option(
     "--frozen", is_flag=True, help="Refuse where code or versions are not those of earlier results."
 )
+@click.option(
+    "--take-over-after",
+    type=click.FloatRange(min=1.0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Go on with a run whose driver, on another machine, was silent for so long.",
+)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
 def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -78,6 +86,7 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 executor=how["executor"],
                 frozen="yes" if how["frozen"] else "no",
                 emit=view,
+                take_over_after=how["take_over_after"],
             )
     finally:
         view.close()
