@@ -75,7 +75,8 @@ class Task:
     run_on: RunOn
     say: Say
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
-    set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
+    set_aside: Callable[[Path], str]  # moves what is damaged below scratch to the quarantine
+    at_hand: Any = None  # `AtHand`: for workers on other machines, and checkpoints that outlive one
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
 from pipelines.graph.key import label
@@ -54,7 +54,7 @@ class Plan:
 
 def plan(
     graph: Graph,
-    store: LocalStore,
+    store: Store,
     cuts: Cuts | None = None,
     *,
     code: Code | None = None,

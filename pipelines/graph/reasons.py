@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cluster.storage import LocalStore, StorageError
+from cluster.storage import Store, StorageError
 from pipelines.graph.closure import Code, changes
 from pipelines.graph.key import label, sha256
 from pipelines.graph.lookup import Identified
@@ -37,14 +37,14 @@ class Past:
         return statistics.median(took) if took else None
 
 
-def past(store: LocalStore, *, recipe: str, node: str) -> Past:
+def past(store: Store, *, recipe: str, node: str) -> Past:
     """Read the records under names/<recipe>/<node>."""
     found = [read_record(store, key) for key in store.list(f"names/{recipe}/{node}")]
     records = [record for record in found if record is not None]
     return Past(tuple(sorted(records, key=lambda r: -r.body["started"])))
 
 
-def why(known: Identified, before: Past, *, store: LocalStore, code: Code) -> tuple[Reason, ...]:
+def why(known: Identified, before: Past, *, store: Store, code: Code) -> tuple[Reason, ...]:
     """Compare a node with its latest record: code, settings, parts, inputs; all differences."""
     if known.damage:
         return (Reason(f"result damaged: {known.damage[0]}"),)
@@ -64,7 +64,7 @@ def why(known: Identified, before: Past, *, store: LocalStore, code: Code) -> tu
     return tuple(out) or (Reason("result collected, or recorded by another version"),)
 
 
-def keep_texts(store: LocalStore, closure: Mapping[str, str], *, code: Code) -> None:
+def keep_texts(store: Store, closure: Mapping[str, str], *, code: Code) -> None:
     """Write the text of each definition under code/, so that a later run can show what changed."""
     for digest in closure.values():
         text = code.texts.get(digest)
@@ -77,7 +77,7 @@ def _place(digest: str) -> str:
 
 
 def _code(
-    old: Mapping[str, str], new: Mapping[str, str], *, store: LocalStore, code: Code
+    old: Mapping[str, str], new: Mapping[str, str], *, store: Store, code: Code
 ) -> Iterable[Reason]:
     for name, how in changes(old, new):
         if how != "changed":
@@ -99,7 +99,7 @@ def _code(
         yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut))
 
 
-def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
+def _text(digest: str, *, store: Store, code: Code) -> str | None:
     if digest in code.texts:
         return code.texts[digest]
     try:

@@ -53,7 +53,8 @@ def classify_worker(
     """Run one worker of stage I."""
     from components.train.fit_worker import train_stage1
 
-    return train_stage1(arg, rank=rank, world=world, say=say, wrap=wrap)
+    with at_hand(arg, rank=rank) as own:
+        return train_stage1(own, rank=rank, world=world, say=say, wrap=wrap)
 
 
 def joint_worker(
@@ -62,7 +63,8 @@ def joint_worker(
     """Run one worker of stage II."""
     from components.train.fit_worker import train_stage2
 
-    return train_stage2(arg, rank=rank, world=world, say=say, wrap=wrap)
+    with at_hand(arg, rank=rank) as own:
+        return train_stage2(own, rank=rank, world=world, say=say, wrap=wrap)
 
 
 def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         places["weights"] = task.files("weights")["file"]
     run_on, cfg = task.run_on, task.cfg
     kept = task.scratch / "checkpoints"
+    task.at_hand.bring(kept)
     start = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
     if start is not None:
         task.note(f"goes on from its checkpoint of step {start.step} of {cfg.stage.steps}")
@@ -83,6 +86,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
             "keep_in": kept,
             "checkpoint_every": run_on.checkpoint_every,
             "resume": None if start is None else start.folder,
+            "at_hand": task.at_hand,
             **places,
         },
         workers=run_on.workers,
@@ -93,6 +97,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         name=cfg.stage.__class__.__name__.lower(),
         say=task.say,
     )
+    task.at_hand.collect()
     return {
         "units": {"steps": cfg.stage.steps},
         "metrics": made["metrics"],

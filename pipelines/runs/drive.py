@@ -11,7 +11,7 @@ from typing import Any, Literal
 from cluster.call import EXECUTORS, Executor
 from cluster.failures import EXIT
 from cluster.session import open_session
-from cluster.storage import LocalStore, open_store
+from cluster.storage import Store, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
@@ -157,7 +157,7 @@ def _finish(
     planned: Plan,
     outcome: Outcome,
     *,
-    store: LocalStore,
+    store: Store,
     tracking: Tracked | None,
     seconds: float,
 ) -> Finished:
