@@ -11,7 +11,17 @@ from typing import final
 
 from cluster.disk import Disk
 from cluster.store_errors import StorageError
-from cluster.store_files import Check, Files, Sync, Wrong, aside_of, digest_of, is_read, parts_of, tree
+from cluster.store_files import (
+    Check,
+    Files,
+    Sync,
+    Wrong,
+    aside_of,
+    digest_of,
+    is_read,
+    parts_of,
+    tree,
+)
 
 FEW = 8  # files; threads cost more than they save
 THREADS = min(4, os.cpu_count() or 1)

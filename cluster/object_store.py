@@ -220,7 +220,7 @@ class ObjectStore:
         if not kept:
             return None
         place = self._here.path(name)
-        wanted = [file for file in kept if only is None or file in only]
+        wanted = [file for file in kept if only is None or _is_named(file, only)]
         lost = [file for file in wanted if not self._is_same(place / file, kept[file])]
 
         def bring(file: str) -> None:
@@ -240,6 +240,10 @@ class ObjectStore:
             return {file: (int(size), str(digest)) for file, (size, digest) in files.items()}
         except (ValueError, AttributeError):
             return {}
+
+
+def _is_named(file: str, only: frozenset[str]) -> bool:
+    return file in only or any(file.startswith(name) for name in only if name.endswith("/"))
 
 
 def _name(name: str) -> str:

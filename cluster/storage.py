@@ -100,9 +100,10 @@ class Store(Protocol):
         ...
 
     def fetch(self, name: str, *, only: frozenset[str] | None = None) -> Path | None:
-        """Bring a kept folder (of its files those named) here; None where nothing is kept.
+        """Bring a kept folder here; None where nothing is kept.
 
-        A file that is not as it was kept is left out.
+        With `only`, of its files those named; a name that ends in / is all below it. A file that
+        is not as it was kept is left out.
         """
         ...
 

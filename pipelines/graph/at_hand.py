@@ -3,6 +3,9 @@
 On a disk that all machines see there is nothing to do. With an object store every machine has a
 folder of its own: inputs are brought there, whole checkpoints are carried up and the newest down,
 and a result that was written elsewhere is brought to the machine that runs the node.
+
+Workers of one group on several machines leave their parts of a checkpoint on several disks: what
+is carried is then not whole, is not gone on from, and such a group begins again after a loss.
 """
 
 import shutil
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.storage import DamagedError, LocalStore, Store, open_store
+from cluster.storage import DamagedError, Store, open_store
 from pipelines.graph.record import first_look, read_record, set_aside
 
 LOOK_S = 0.5  # between two looks for a new checkpoint
@@ -49,8 +52,8 @@ def open_input(store: Store, place: Place, name: str) -> Path | dict[str, Path]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AtHand:
-    """What a node's workers need to find what the node's own process has; it can be pickled."""
+class ThroughStore:
+    """An `AtHand` for machines that share a store and no disk; it can be pickled."""
 
     store: str
     home: Path  # of the store on the machine that runs the node
@@ -73,9 +76,6 @@ class AtHand:
             rank: the first carries checkpoints (`keep_in`, `resume`) and the result (`out`).
         """
         store = open_store(self.store, mode="join")
-        if isinstance(store, LocalStore):
-            yield dict(arg)
-            return
         same = self.out.is_dir()
         own = dict(arg) if same else self._moved(arg, store)
         with _Carrier(store, own["keep_in"]) if rank == 0 else _Idle():
@@ -86,10 +86,7 @@ class AtHand:
     def collect(self) -> None:
         """Bring the result of a worker on another machine to `out`."""
         store = open_store(self.store, mode="join")
-        if isinstance(store, LocalStore) or any(self.out.iterdir()):
-            return
-        place = store.fetch(self._result())
-        if place is not None:
+        if not any(self.out.iterdir()) and (place := store.fetch(self._result())) is not None:
             shutil.copytree(place, self.out, dirs_exist_ok=True)
 
     def _result(self) -> str:

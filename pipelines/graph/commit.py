@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.storage import DamagedError, StorageError, Store, open_store
+from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
 from cluster.store_files import digest_of
 from pipelines.graph.artifact import ArtifactKind, missing
-from pipelines.graph.at_hand import AtHand, Place, open_input
+from pipelines.graph.at_hand import Place, ThroughStore, open_input
 from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
 from pipelines.graph.key import SCHEMA, label
-from pipelines.graph.node import RunOn, Task
+from pipelines.graph.node import AtHand, Here, RunOn, Task
 from pipelines.graph.outside import THREADS, OutsideError, stamp_of
 from pipelines.graph.record import Record, first_look, home, read_record, sealed
 from pipelines.graph.same_code import check_same
@@ -119,7 +119,7 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         say=saying,
         note=saying.note,
         set_aside=aside,
-        at_hand=AtHand(store=store.uri, home=store.home, out=out, places=call.inputs),
+        at_hand=_at_hand(call, store, out),
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
@@ -154,6 +154,12 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
     }
+
+
+def _at_hand(call: Call, store: Store, out: Path) -> AtHand:
+    if isinstance(store, LocalStore):
+        return Here()
+    return ThroughStore(store=store.uri, home=store.home, out=out, places=call.inputs)
 
 
 def _drop(store: Store, key: str, attempt: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import Store
-from pipelines.graph.closure import Code, code_digest
 from pipelines.graph.at_hand import Place
+from pipelines.graph.closure import Code, code_digest
 from pipelines.graph.key import Identity, node_key, plain
 from pipelines.graph.node import Node, Outside, View
 from pipelines.graph.outside import Found, look

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cluster.storage import Store, StorageError
+from cluster.storage import StorageError, Store
 from pipelines.graph.closure import Code, changes
 from pipelines.graph.key import label, sha256
 from pipelines.graph.lookup import Identified

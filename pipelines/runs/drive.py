@@ -17,6 +17,7 @@ from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
+from pipelines.runs.carried import bring_runs, keep_run
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
@@ -63,7 +64,8 @@ def drive(
     """
     cuts = cuts or Cuts()
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
-    planned, root = plan(loaded.graph, found, cuts), found.root
+    planned, root = plan(loaded.graph, found, cuts), found.home
+    bring_runs(found, recipe=loaded.recipe)
     ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
@@ -73,13 +75,15 @@ def drive(
         return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
     place = open_store(store)
-    directory = take(root, **names)
+    where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
+    directory = take(place.home, **names)
     if ready and not directory.events.is_file():
         where = None  # all was found: nothing to track
     journal = Journaled(loaded, directory, tracked=where, emit=emit)
     if where is not None:
         _tell(journal, away)
         _send(where, waiting, emit)
+    keep_run(place, directory, say=lambda text: _tell(journal, text))
     started = time.monotonic()
     with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
         outcome = walk(
@@ -101,7 +105,9 @@ def drive(
     if finished.status == "done" and whole:
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
-    return replace(finished, unsent=journal.close())
+    left = journal.close()
+    keep_run(place, directory, say=lambda text: _tell(emit, text))
+    return replace(finished, unsent=left)
 
 
 def _tell(emit: Seen, text: str | None) -> None:
