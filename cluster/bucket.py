@@ -7,6 +7,7 @@ own retries are off where they can be, so that tries are counted once, here.
 import errno
 import importlib.util
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from cluster.patience import Patience, gave_up
 from cluster.store_errors import StorageError, StoreError
 
 AT_ONCE = 8  # transfers
+READ = ("AWS_", "GOOGLE_", "GCSFS_", "STORAGE_EMULATOR_HOST", "FSSPEC_")  # by the libraries
 SETTLE_S = 0.2  # before what was written without a condition is read back
 
 
@@ -28,8 +30,6 @@ class Bucket:
         self.scheme, self.root = scheme, root  # root: bucket/prefix
         self.patience = patience or Patience()
         self.condition = True  # the server knows "create if absent"
-        self._fs: Any = None
-        self._pid = 0
 
     def address(self, name: str) -> str:
         """Return the URI of a name."""
@@ -84,7 +84,7 @@ class Bucket:
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes of an object; None where there is none."""
-        return self._or_none(name, "_cat_file", self._path(name))
+        return self._or_none(name, "_cat_file", self._path(name), **READS[self.scheme])
 
     def get_file(self, name: str, place: Path, *, size: int) -> bool:
         """Write the bytes of an object to a file; return whether there is one."""
@@ -103,6 +103,10 @@ class Bucket:
         """Return the bytes of an object; None where there is none."""
         found = self._or_none(name, "_info", self._path(name))
         return int(found["size"]) if found and found["type"] == "file" else None
+
+    def exists(self, name: str) -> bool:
+        """Say whether an object of this name, or below it, is there."""
+        return self._or_none(name, "_info", self._path(name)) is not None
 
     def names(self, name: str) -> list[str]:
         """Return the last parts of what lies directly below a name, sorted."""
@@ -192,13 +196,22 @@ class Bucket:
         """Make one request, or those of one transfer, within the deadline."""
         from fsspec.asyn import sync
 
-        fs = self._filesystem()
+        fs = _filesystem(self.scheme, self.patience)
         return sync(fs.loop, getattr(fs, verb), *given, timeout=self.patience.seconds(size), **more)
 
-    def _filesystem(self) -> Any:
-        if self._fs is None or self._pid != os.getpid():
-            self._fs, self._pid = FILESYSTEMS[self.scheme](self.patience), os.getpid()
-        return self._fs
+
+_made: dict[Any, Any] = {}
+_making = threading.Lock()
+
+
+def _filesystem(scheme: str, patience: Patience) -> Any:
+    """Return the library's client; one for a process, for what the environment says now."""
+    told = sorted((name, text) for name, text in os.environ.items() if name.startswith(READ))
+    mark = (os.getpid(), scheme, patience.deadline_s, tuple(told))
+    with _making:
+        if mark not in _made:
+            _made[mark] = FILESYSTEMS[scheme](patience)
+        return _made[mark]
 
 
 def _s3(patience: Patience) -> Any:
@@ -230,6 +243,7 @@ LOOKS: dict[str, Callable[[str], tuple[str, tuple[str, ...], dict[str, Any]]]] =
     "s3": lambda bucket: ("_call_s3", ("list_objects_v2",), {"Bucket": bucket, "MaxKeys": 1}),
     "gs": lambda bucket: ("_call", ("GET", "b/{}/o", bucket), {"maxResults": 1, "json_out": True}),
 }
+READS: dict[str, dict[str, Any]] = {"s3": {"max_concurrency": 1}, "gs": {}}  # one request
 FILESYSTEMS: dict[str, Callable[[Patience], Any]] = {"s3": _s3, "gs": _gs}
 EXTRAS = {"s3": "s3", "gs": "gcs"}
 RETRIES_ITSELF = ("gs",)  # whose library tries again where nobody sees it

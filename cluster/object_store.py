@@ -66,7 +66,7 @@ class ObjectStore:
 
     def exists(self, name: str) -> bool:
         """Say whether a name, or something below it, is there."""
-        return self._bucket.size(_name(name)) is not None or bool(self._bucket.names(name))
+        return self._bucket.exists(_name(name))
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a name, or None where it is absent."""

@@ -175,6 +175,8 @@ def _publish(store: Store, body: dict[str, Any], forced: str) -> Record:
     name = f"{home(body['key'])}/manifest.json"
     own = Record(body)
     for _ in range(8):
+        if store.put_new(name, sealed(body)):
+            return own
         present = read_record(store, body["key"])
         if present is None:
             if store.exists(name) and read_record(store, body["key"]) is None:
@@ -185,8 +187,6 @@ def _publish(store: Store, body: dict[str, Any], forced: str) -> Record:
             return present  # the same bytes again
         else:
             store.delete(name)
-        if store.put_new(name, sealed(body)):
-            return own
     raise DamagedError(
         f"{name}: is there and cannot be read; got 8 failed tries. Look at the store."
     )

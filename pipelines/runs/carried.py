@@ -8,6 +8,7 @@ from cluster.storage import StorageError, Store
 from pipelines.runs.directory import RunDirectory
 
 TOLD = frozenset({"config.json", "events.jsonl", "finished.json", "metrics.json", "sent.json"})
+RESULTS = TOLD | {"model/", "report.html", "per_class.parquet"}
 ENDED = frozenset({"finished.json"})
 
 
@@ -35,6 +36,11 @@ def bring_model(store: Store, run: str) -> Path | None:
         return None
     place = store.fetch(f"runs/{run}", only=frozenset({"model/"}))
     return None if place is None else place / "model"
+
+
+def bring_results(store: Store, run: str) -> None:
+    """Bring here what a finished run is asked for: its page, its numbers, its model."""
+    store.fetch(f"runs/{run}", only=RESULTS)
 
 
 def keep_run(store: Store, directory: RunDirectory, *, say: Callable[[str], None]) -> None:

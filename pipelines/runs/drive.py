@@ -17,7 +17,7 @@ from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
-from pipelines.runs.carried import bring_runs, keep_run
+from pipelines.runs.carried import bring_results, bring_runs, keep_run
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
@@ -72,6 +72,7 @@ def drive(
     waiting = unsent_before(root, **names) if where else []
     before = finished_before(root, **names)
     if ready and before is not None:
+        bring_results(found, before.run)
         return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
     place = open_store(store)
@@ -142,6 +143,8 @@ def _again(
             nodes[entry.name] = {"state": "cached", "key": entry.key, "seconds": 0.0}
             emit({"event": "node", "node": entry.name, "state": "cached", "key": entry.key})
     kept = {name: how.get(name) for name in ("model", "report", "tracking")}
+    for name, place in (("model", before.model), ("report", before.report)):
+        kept[name] = kept[name] and str(place)  # on this machine, whichever made it
     left = 0
     for sender in _send(where, waiting, emit) if where else []:
         left += sender.close()

@@ -75,6 +75,7 @@ class Wire:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.rule: Callable[[int, str], str] = lambda number, line: ""
+        self.refuse_conditions = False  # answer "create if absent" with 501
         self.count = 0  # requests
         self.done: list[str] = []  # what was done to which
         self._lock = threading.Lock()
@@ -109,7 +110,7 @@ class Wire:
             if act == "503":
                 client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
                 return
-            if act == "501":
+            if act == "501" or (self.refuse_conditions and _field(head, b"if-none-match")):
                 text = b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>"
                 client.sendall(
                     b"HTTP/1.1 501 No\r\nContent-Type: application/xml\r\nContent-Length: "
