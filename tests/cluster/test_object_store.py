@@ -117,7 +117,9 @@ def test_a_spoilt_file_of_the_bucket_is_said_and_never_used(store: ObjectStore, 
         "large.bin has 3 bytes, its record says 3072000"
     ]
     assert len(store.faults("nodes/k/1", files, check="all")) == 2
-    with pytest.raises(DamagedError, match=r"below/small.json has other bytes .*large.bin has 3 by"):
+    with pytest.raises(
+        DamagedError, match=r"below/small.json has other bytes .*large.bin has 3 by"
+    ):
         store.folder("nodes/k/1", files)
     assert not (folder / "large.bin").exists()
     store.delete("nodes/k/1/large.bin")

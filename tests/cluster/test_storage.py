@@ -5,7 +5,6 @@ import os
 import pickle
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -143,7 +142,10 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("gcs://bucket/x", r"--store: no store has the scheme 'gcs' \(of Google's buckets it is gs\)"),
+        (
+            "gcs://bucket/x",
+            r"--store: no store has the scheme 'gcs' \(of Google's buckets it is gs\)",
+        ),
         ("s3:///x", r"--store: a bucket is needed; got 's3:///x'\. Name s3://bucket/prefix\."),
         ("s3://me:word@b/x", r"--store: must hold no password; got 's3://\*\*\*@b/x'\."),
         ("ftp://x/y", r"--store: no store has the scheme 'ftp'; got 'ftp://x/y'\. Name a folder"),

@@ -46,7 +46,7 @@ def points(folder: Path, *, kind: str, before: str = "", first_only: bool = Fals
     """Commit once for each operation, which meets a fault of this kind; say what was wrong.
 
     After it the artifact is absent or whole; an error is one of storage, names the place, and
-    leaves nothing behind; the same call, without a fault, ends with the bytes of an undisturbed one.
+    leaves nothing behind; the same call, without a fault, ends with the bytes of one left alone.
 
     Args:
         folder: for the stores.
