@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.storage import StorageError, Store
-from pipelines.runs.directory import RunDirectory
+from pipelines.runs.directory import RunDirectory, take
 
 TOLD = frozenset({"config.json", "events.jsonl", "finished.json", "metrics.json", "sent.json"})
 RESULTS = TOLD | {"model/", "report.html", "per_class.parquet"}
@@ -28,6 +28,13 @@ def bring_runs(store: Store, *, recipe: str) -> None:
             if not (here / "finished.json").is_file():
                 continue
         store.fetch(f"runs/{run}", only=TOLD)
+
+
+def take_run(store: Store, *, recipe: str, config: str) -> RunDirectory:
+    """Do as `directory.take`, and let other machines see that the run's name is taken."""
+    directory = take(store.home, recipe=recipe, config=config)
+    store.keep(f"runs/{directory.run}", directory.path)
+    return directory
 
 
 def bring_model(store: Store, run: str) -> Path | None:

@@ -17,8 +17,8 @@ from pipelines.graph.cuts import Cuts
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
-from pipelines.runs.carried import bring_results, bring_runs, keep_run
-from pipelines.runs.directory import RunDirectory, finished_before, take
+from pipelines.runs.carried import bring_results, bring_runs, keep_run, take_run
+from pipelines.runs.directory import RunDirectory, finished_before
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
@@ -72,19 +72,17 @@ def drive(
     waiting = unsent_before(root, **names) if where else []
     before = finished_before(root, **names)
     if ready and before is not None:
-        bring_results(found, before.run)
-        return _again(planned, before, emit, where=where, waiting=waiting)
+        return _again(planned, before, emit, store=found, where=where, waiting=waiting)
     away = where.away() if where else None
     place = open_store(store)
     where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
-    directory = take(place.home, **names)
+    directory = take_run(place, **names)
     if ready and not directory.events.is_file():
         where = None  # all was found: nothing to track
     journal = Journaled(loaded, directory, tracked=where, emit=emit)
     if where is not None:
         _tell(journal, away)
         _send(where, waiting, emit)
-    keep_run(place, directory, say=lambda text: _tell(journal, text))
     started = time.monotonic()
     with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
         outcome = walk(
@@ -106,9 +104,14 @@ def drive(
     if finished.status == "done" and whole:
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
+    return replace(finished, unsent=_close(journal, place, directory, emit))
+
+
+def _close(journal: Journaled, place: Store, directory: RunDirectory, emit: Seen) -> int:
+    """Close a run's journal, carry its directory into the store; return what is not sent yet."""
     left = journal.close()
     keep_run(place, directory, say=lambda text: _tell(emit, text))
-    return replace(finished, unsent=left)
+    return left
 
 
 def _tell(emit: Seen, text: str | None) -> None:
@@ -129,6 +132,7 @@ def _again(
     before: RunDirectory,
     emit: Seen,
     *,
+    store: Store,
     where: Tracked | None,
     waiting: Sequence[RunDirectory],
 ) -> Finished:
@@ -136,6 +140,7 @@ def _again(
 
     Only what that run has not sent yet is tracked.
     """
+    bring_results(store, before.run)
     how = before.finished() or {}
     nodes: dict[str, dict[str, Any]] = {}
     for entry in planned.nodes:

@@ -61,7 +61,7 @@ def new_bucket(url: str) -> str:
 
 
 class Wire:
-    """A TCP relay to the server, one request a connection; it does not pass all of them as they are.
+    """A TCP relay to the server, one request a connection; not all of them pass as they are.
 
     `rule` gets the number of a request, from 1, and its first line, and says what is done to it:
     "" it passes; "request": cut in the middle of its body; "answer": it is heard, and the answer
@@ -75,6 +75,7 @@ class Wire:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.rule: Callable[[int, str], str] = lambda number, line: ""
+        self.refused = ""  # what every request is answered, as forbidden
         self.refuse_conditions = False  # answer "create if absent" with 501
         self.count = 0  # requests
         self.done: list[str] = []  # what was done to which
@@ -109,6 +110,14 @@ class Wire:
                 body += client.recv(min(65536, wanted - len(body)))
             if act == "503":
                 client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+                return
+            if act == "403" or self.refused:
+                text = (self.refused or "Access Denied").encode()
+                text = b"<Error><Code>AccessDenied</Code><Message>" + text + b"</Message></Error>"
+                client.sendall(
+                    b"HTTP/1.1 403 No\r\nContent-Type: application/xml\r\nContent-Length: "
+                    + str(len(text)).encode() + b"\r\nConnection: close\r\n\r\n" + text
+                )  # fmt: skip
                 return
             if act == "501" or (self.refuse_conditions and _field(head, b"if-none-match")):
                 text = b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>"

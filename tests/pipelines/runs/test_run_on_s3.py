@@ -1,4 +1,4 @@
-"""A whole run in a bucket, from two machines: everything a folder gives, and checkpoints as well."""
+"""A whole run in a bucket, from two machines: all that a folder gives, and checkpoints too."""
 
 import json
 import shutil
