@@ -100,18 +100,26 @@ def drive(
     )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
+    return _end(finished, planned, journal, directory, store=place, emit=emit)
+
+
+def _end(
+    finished: Finished,
+    planned: Plan,
+    journal: Journaled,
+    directory: RunDirectory,
+    *,
+    store: Store,
+    emit: Seen,
+) -> Finished:
+    """Write down how a run ended, wait a moment for its sender, carry its directory away."""
     whole = all(entry.state != "left out" for entry in planned.nodes)
     if finished.status == "done" and whole:
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
-    return replace(finished, unsent=_close(journal, place, directory, emit))
-
-
-def _close(journal: Journaled, place: Store, directory: RunDirectory, emit: Seen) -> int:
-    """Close a run's journal, carry its directory into the store; return what is not sent yet."""
     left = journal.close()
-    keep_run(place, directory, say=lambda text: _tell(emit, text))
-    return left
+    keep_run(store, directory, say=lambda text: _tell(emit, text))
+    return replace(finished, unsent=left)
 
 
 def _tell(emit: Seen, text: str | None) -> None:
