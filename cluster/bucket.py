@@ -233,9 +233,9 @@ def _s3(patience: Patience) -> Any:
 
 def _gs(patience: Patience) -> Any:
     _need("gs", "gcsfs")
-    import gcsfs
+    from gcsfs.core import GCSFileSystem  # the package's own name is another, which asks by gRPC
 
-    return gcsfs.GCSFileSystem(skip_instance_cache=True, use_listings_cache=False)
+    return GCSFileSystem(skip_instance_cache=True, use_listings_cache=False)
 
 
 # The cheapest request that tells of a bucket: verb, arguments, options.

@@ -239,6 +239,15 @@ def test_without_conditional_writes_names_are_read_back(wire: Wire, s3: str, kin
     assert again.read("a") == b"one"
 
 
+def test_a_name_that_somebody_else_wrote_meanwhile_is_not_ours(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store._bucket.condition = False
+    monkeypatch.setattr(time, "sleep", lambda seconds: store._bucket.put("a", b"theirs"))
+    assert not store.put_new("a", b"ours")
+    assert store.read("a") == b"theirs"
+
+
 def test_pauses_grow_and_end_on_a_virtual_clock() -> None:
     slept: list[float] = []
     patience = Patience(sleep=slept.append, draw=lambda low, high: (low + high) / 2)
