@@ -28,7 +28,7 @@ class Bucket:
 
     def __init__(self, scheme: str, root: str, *, patience: Patience | None = None) -> None:
         self.scheme, self.root = scheme, root  # root: bucket/prefix
-        self.patience = patience or Patience()
+        self.patience = patience or Patience(tries=2 if scheme in RETRIES_ITSELF else 5)
         self.condition = True  # the server knows "create if absent"
 
     def address(self, name: str) -> str:

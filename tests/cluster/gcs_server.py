@@ -36,7 +36,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         parts, query = self._asked()
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        if parts[0] == "upload":
+        if parts[3] == "none":
+            self._say(404, {"error": {"message": "The specified bucket does not exist."}})
+        elif parts[0] == "upload":
             self._upload(body, query)
         else:  # storage v1 b BUCKET o KEY rewriteTo b BUCKET o KEY
             with self.lock:
