@@ -140,12 +140,14 @@ class Bucket:
 
     def move(self, name: str, to: str) -> int:
         """Copy all objects under and below a name, then remove them; return how many."""
-        files = [f"/{file}" for file in self.sizes(name)]
-        files += [""] if self.size(name) is not None else []
+        sizes = {f"/{file}": size for file, size in self.sizes(name).items()}
+        if (alone := self.size(name)) is not None:
+            sizes[""] = alone
+        files = list(sizes)
 
         def once(file: str) -> None:
             here, there = self._path(name + file), self._path(to + file)
-            self._ask(name, lambda _: self._call("_cp_file", here, there))
+            self._ask(name, lambda _: self._call("_cp_file", here, there, size=sizes[file]))
 
         self.each(once, files)
         self.remove([name + file for file in files])

@@ -3,6 +3,7 @@
 import difflib
 import statistics
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from pipelines.graph.key import label, sha256
 from pipelines.graph.lookup import Identified
 from pipelines.graph.record import Record, read_record
 
+AT_ONCE = 8  # texts written
 DIFF_LINES = 12  # shown of one definition
 LATEST = 5  # records that an estimate is the median of
 TOO_LONG = 60  # characters of a value
@@ -66,10 +68,13 @@ def why(known: Identified, before: Past, *, store: Store, code: Code) -> tuple[R
 
 def keep_texts(store: Store, closure: Mapping[str, str], *, code: Code) -> None:
     """Write the text of each definition under code/, so that a later run can show what changed."""
-    for digest in closure.values():
-        text = code.texts.get(digest)
-        if text is not None and not store.exists(_place(digest)):
-            store.put_new(_place(digest), text.encode(), sync="fast")
+
+    def keep(digest: str) -> None:
+        if not store.exists(_place(digest)):
+            store.put_new(_place(digest), code.texts[digest].encode(), sync="fast")
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # hundreds of requests where the store is a bucket
+        list(pool.map(keep, [digest for digest in closure.values() if digest in code.texts]))
 
 
 def _place(digest: str) -> str:
