@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults import commits, page, power
 from tests.faults.command import records
+from tests.faults.disks import KINDS
 from tests.faults.kill import Trial, compare, kill_once, unbroken
 
 SHORT = ("stage1.steps=2", "evaluate.pictures=0")  # stage 2 must outlive the kill by many steps
@@ -42,11 +43,13 @@ def memory(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("before", ["", "torn"])
+@pytest.mark.parametrize(
+    ("before", "kinds"), [("", KINDS), ("torn", ("crash after", "half write", "ENOSPC"))]
+)
 def test_a_fault_at_each_operation_of_a_commit_leaves_it_absent_or_whole(
-    memory: Path, before: str
+    memory: Path, before: str, kinds: tuple[str, ...]
 ) -> None:
-    for found in commits.every_kind(memory, before=before):
+    for found in commits.every_kind(memory, kinds=kinds, before=before):
         assert found.operations > 30, found.kind
         assert found.wrong == []
 

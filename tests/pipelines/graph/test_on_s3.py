@@ -1,5 +1,8 @@
 """A graph over a store in a bucket: found, run, damaged and mended as over a folder."""
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,11 +10,15 @@ import pytest
 from cluster.call import InProcessExecutor
 from cluster.object_store import ObjectStore
 from cluster.storage import open_store
+from pipelines.graph.dispatch import payload_of
+from pipelines.graph.lookup import Lookup
 from pipelines.graph.node import Graph
 from pipelines.graph.plan import plan
 from pipelines.graph.record import _whole, read_record
 from pipelines.graph.run import walk
 from tests.pipelines.graph.bodies import chain, node
+
+ROOT = Path(__file__).parents[3]
 
 
 def _walk(graph: Graph, uri: str, **more: object) -> dict[str, str]:
@@ -40,6 +47,34 @@ def test_a_graph_runs_is_found_and_is_planned(
     }  # fmt: skip
     brought = {p.parent.name for p in store.home.glob("nodes/*/*/*/")}
     assert len(brought) == 2, "the input of the node that ran, and what it made"
+
+
+def test_a_worker_in_another_process_and_on_another_machine_commits(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"{s3}/p")
+    _walk(chain(1), store.uri)
+    lookup = Lookup(store)
+    known = lookup.identify(chain(1).nodes[0], {})
+    assert known.record is not None
+    below = node("below", chain(1).nodes[0])
+    known = lookup.identify(below, {"n0": known.record})
+    payload = payload_of(known, lookup=lookup, recipe="r", run="", forced="no", reporter=None)
+    (tmp_path / "payload").write_bytes(pickle.dumps(payload))
+    monkeypatch.setenv("VOCABOX_CACHE", str(tmp_path / "worker"))
+    program = (
+        "import pickle, sys; from pipelines.graph.commit import execute; "
+        "print(execute(pickle.load(open(sys.argv[1], 'rb')))['digest'])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "payload")],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    record = read_record(store, known.key)
+    assert record is not None
+    assert record.digest == said.stdout.strip()
+    assert list((tmp_path / "worker").glob("*/nodes/*/*/*/value.json"))
+    assert (record.place(store) / "value.json").read_text() == "2.0"
 
 
 def test_what_is_damaged_in_the_bucket_is_set_aside_and_made_anew(
