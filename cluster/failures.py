@@ -117,6 +117,8 @@ POLICIES: dict[str, Policy] = {
     "bad_input": _never("bad_input"),
     "numerical": _never("numerical"),
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
+    "no_room": _never("infrastructure"),  # wanted resources never came
+    "used_up": _never("infrastructure"),  # lost too often inside one job, which counted itself
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
 }

@@ -47,13 +47,20 @@ def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) ->
         Path(job["url"].removeprefix("file://")).unlink(missing_ok=True)
 
 
-def _may_fork() -> bool:
+def safe_to_fork() -> bool:
+    """Say whether a child may begin as a copy of this process: it has no threads and no GPU."""
     if sys.platform != "linux" or threading.active_count() > 1 or "ray" in sys.modules:
         return False
-    import torch
+    torch = sys.modules.get("torch")
+    return torch is None or not torch.cuda.is_initialized()
+
+
+def _may_fork() -> bool:
+    if not safe_to_fork():
+        return False
     import torch._dynamo  # pyright: ignore[reportUnusedImport] - each child would, for 1.3 s
 
-    return not torch.cuda.is_initialized()
+    return True
 
 
 def _listen(ends: list[Connection], children: list[BaseProcess], *, name: str, say: Any) -> Any:
@@ -76,7 +83,7 @@ def _listen(ends: list[Connection], children: list[BaseProcess], *, name: str, s
                 continue
             children[rank].join(SETTLE_S)
             where = f"{name} rank {rank}"
-            faults.append(body if kind == "failed" else (0.0, _gone(children[rank], where)))
+            faults.append(body if kind == "failed" else (0.0, gone(children[rank], where)))
             until = min(until, time.monotonic() + SETTLE_S)
     if faults:
         raise GroupError(first(faults))
@@ -90,7 +97,8 @@ def _receive(end: Connection) -> Message:
         return "gone", None
 
 
-def _gone(child: BaseProcess, where: str) -> Failure:
+def gone(child: BaseProcess, where: str) -> Failure:
+    """Return the failure of a child that ended without a word."""
     code = child.exitcode
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return Failure("lost", where, f"{where}: a worker process died; got {how}.")
