@@ -65,6 +65,22 @@ def times(folder: Path, what: str) -> Counter[int]:
     return Counter(line[what] for line in effects(folder) if what in line)
 
 
+def alone(place: str, cfg: Items) -> dict[str, Any]:
+    """A pool over items in a task, without a graph."""
+    folder = Path(place)
+    (folder / "pid").write_text(str(os.getpid()))
+    kept = ShardFolders(folder / "shards")
+    todo = kept.missing(shards(folder, cfg, root=kept.root))
+    with over_shards(
+        square, todo, start=load, arg=place, pool=Pool(actors=2), name="pooled"
+    ) as done:
+        return {"made": sum(1 for _ in done)}
+
+
+def made(folder: Path) -> int:
+    return len(list((folder / "shards").glob("[0-9]*")))
+
+
 def pooled(task: Task) -> dict[str, object]:
     """A node: a file for each item by a pool; what an earlier attempt made is not made again."""
     folder = Path(os.environ["VOCABOX_TEST_FOLDER"])

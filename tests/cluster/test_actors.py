@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from cluster.actors import Done, Pool, Shard, over_shards
+from cluster.call import RayExecutor
 from cluster.failures import Budget
 from cluster.ray_faults import GroupError
 from cluster.session import Session
 from cluster.shard_folders import ShardFolders
 from tests.cluster import shards as items
+from tests.cluster.test_call import outcomes
 
 FEW = items.Items(count=12, sleep_ms=5)
 
@@ -112,7 +114,7 @@ def test_killed_actors_are_replaced_and_their_shards_done(
     assert set(begun) == set(range(30))
     assert sum(begun.values()) - 30 <= 3, "only what was at work is begun again"
     assert sum(items.times(tmp_path, "end").values()) <= 33
-    assert len(items.times(tmp_path, "load")) == 5
+    assert 4 <= len(items.times(tmp_path, "load")) <= 5, "the last may come too late"
 
 
 def test_a_shard_that_kills_its_actor_stops_the_pool(many: dict[str, Any], tmp_path: Path) -> None:
@@ -203,6 +205,49 @@ def test_no_room_is_said_in_time_with_wanted_and_available(
         "teacher: no place for 3 actors of 2 CPUs, 1.0 GiB each within 2 s; got 2 CPUs, "
     )
     _free()
+
+
+def pool_as_a_node(executor: RayExecutor, folder: Path, cfg: items.Items) -> None:
+    """Run a pool as the graph does: in a task that holds no CPU."""
+    executor.submit("pooled", items.alone, (str(folder), cfg), cpus=0, gpus=0)
+    until = time.monotonic() + 60
+    while len(items.times(folder, "begin")) < 4 and time.monotonic() < until:
+        executor.wait(0.05)
+    assert items.times(folder, "begin")
+
+
+@pytest.mark.ray
+def test_cancel_frees_actors_and_place(ray_session: Session, tmp_path: Path) -> None:
+    del ray_session
+    executor = RayExecutor()
+    pool_as_a_node(executor, tmp_path, items.Items(count=60, sleep_ms=200))
+    begun = time.monotonic()
+    executor.cancel()
+    assert outcomes(executor, 1)["pooled"].error.kind == "cancelled"
+    assert time.monotonic() - begun < 10
+    _free()
+    executor.close()
+
+
+@pytest.mark.ray
+def test_a_killed_pool_leaves_nothing_to_the_next(ray_session: Session, tmp_path: Path) -> None:
+    """The node's own process dies; its place would be held for as long as the session."""
+    del ray_session
+    executor = RayExecutor()
+    cfg = items.Items(count=40, sleep_ms=50)
+    pool_as_a_node(executor, tmp_path, cfg)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert outcomes(executor, 1)["pooled"].error.kind == "lost"
+    done = items.made(tmp_path)
+    assert 0 < done < 40
+    again = items.times(tmp_path, "end")
+    executor.submit("pooled", items.alone, (str(tmp_path), cfg), cpus=0, gpus=0)
+    value = outcomes(executor, 1)["pooled"].value
+    assert value["made"] <= 40 - done, "what was done is not done again"
+    assert items.made(tmp_path) == 40
+    assert sum(items.times(tmp_path, "end").values()) - sum(again.values()) <= 40 - done + 2
+    _free()
+    executor.close()
 
 
 def _free() -> None:
