@@ -55,6 +55,21 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What every actor of a pool is told once."""
+
+    fn: Fn
+    start: Start | None
+    arg: Any
+    threads: int
+    where: str  # who is named when something fails
+
+    def begin(self) -> Any:
+        """Return what the function gets first."""
+        return self.start(self.arg) if self.start else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
     """What an actor told, or what became of it."""
 
@@ -130,21 +145,21 @@ def over_shards(
         yield iter(())
         return
     pool = replace(pool, actors=min(max(1, pool.actors), len(shards)))
-    with contextlib.closing(_crew(fn, start, arg, pool, name, say)) as crew:
+    threads = max(1, int(pool.cpus))
+    job = Job(fn=fn, start=start, arg=arg, threads=threads, where=name)
+    with contextlib.closing(_crew(job, pool, say=say)) as crew:
         work = _Work(shards, crew, pool=pool, name=name)
         yield work.results(_Telling(say, unit, shards, before), asked)
 
 
-def _crew(
-    fn: Fn, start: Start | None, arg: Any, pool: Pool, name: str, say: Report
-) -> Crew:
+def _crew(job: "Job", pool: Pool, *, say: Report) -> Crew:
     if pool.local:
         from cluster.actors_local import ChildCrew, HereCrew
 
-        return (HereCrew if pool.actors == 1 else ChildCrew)(fn, start, arg, pool, name)
+        return (HereCrew if pool.actors == 1 else ChildCrew)(job)
     from cluster.actors_ray import RayCrew
 
-    return RayCrew(fn, start, arg, pool, name, say)
+    return RayCrew(job, pool, say=say)
 
 
 class _Work:

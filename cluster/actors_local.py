@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, cast, final
 
-from cluster.actors import Fn, Heard, Pool, Shard, Start
+from cluster.actors import Heard, Job, Shard
 from cluster.failures import Failure, failure_of
 from cluster.processes import gone, safe_to_fork
 from cluster.rendezvous import pinned
@@ -24,9 +24,8 @@ Message = tuple[str, str, Any]  # kind of Heard, name of the shard, value or Fai
 class HereCrew:
     """One actor: this process."""
 
-    def __init__(self, fn: Fn, start: Start | None, arg: Any, pool: Pool, name: str) -> None:
-        self._fn, self._start, self._arg, self._name = fn, start, arg, name
-        self._threads = max(1, int(pool.cpus))
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._begun: list[int] = []
         self._queue = deque[Shard]()
         self._held: Any = None
@@ -45,16 +44,16 @@ class HereCrew:
         del timeout
         shard = self._queue.popleft() if self._queue and not self._begun else None
         try:
-            with pinned(self._threads):
+            with pinned(self._job.threads):
                 if self._begun:
                     actor = self._begun.pop()
-                    self._held = self._start(self._arg) if self._start else None
+                    self._held = self._job.begin()
                     return [Heard(kind="ready", actor=actor)]
                 if shard is None:
                     return []
-                value = self._fn(self._held, shard.value)
+                value = self._job.fn(self._held, shard.value)
         except Exception as error:
-            failure = failure_of(error, where=self._name)
+            failure = failure_of(error, where=self._job.where)
             return [Heard(kind="raised", actor=0, failure=failure)]
         return [Heard(kind="value", actor=0, shard=shard.name, value=value)]
 
@@ -68,10 +67,8 @@ class HereCrew:
 class ChildCrew:
     """Each actor is a child process, forked where that is safe."""
 
-    def __init__(self, fn: Fn, start: Start | None, arg: Any, pool: Pool, name: str) -> None:
-        self._job = {"fn": fn, "start": start, "arg": arg, "name": name,
-                     "threads": max(1, int(pool.cpus))}  # fmt: skip
-        self._name = name
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._ends: dict[int, Connection] = {}
         self._children: dict[int, BaseProcess] = {}
         self._queues: dict[int, deque[Shard]] = {}
@@ -128,7 +125,7 @@ class ChildCrew:
         self._ends.pop(actor).close()
         self._queues.pop(actor)
         self._at_work.discard(actor)
-        return gone(child, f"{self._name} actor {actor}")
+        return gone(child, f"{self._job.where} actor {actor}")
 
     def close(self) -> None:
         """End all children at once."""
@@ -142,25 +139,25 @@ class ChildCrew:
         self._ends.clear()
 
 
-def _child(job: dict[str, Any], end: Connection, others: list[Connection]) -> None:
+def _child(job: Job, end: Connection, others: list[Connection]) -> None:
     """Be one actor: begin, then answer shard after shard until the parent is gone."""
     for other in others:  # else a sibling would keep this one alive after the parent's death
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     held: Any = None
-    with pinned(job["threads"]):
+    with pinned(job.threads):
         try:
-            held = job["start"](job["arg"]) if job["start"] else None
+            held = job.begin()
             answer: Message = ("ready", "", None)
         except Exception as error:
-            answer = ("raised", "", failure_of(error, where=job["name"]))
-        while _sent(end, answer, job["name"]) and (asked := _next(end)) is not None:
+            answer = ("raised", "", failure_of(error, where=job.where))
+        while _sent(end, answer, job.where) and (asked := _next(end)) is not None:
             name, value = asked
             try:
-                answer = ("value", name, job["fn"](held, value))
+                answer = ("value", name, job.fn(held, value))
             except Exception as error:
-                answer = ("raised", name, failure_of(error, where=job["name"]))
+                answer = ("raised", name, failure_of(error, where=job.where))
     os._exit(0)  # nothing of the parent's is closed here
 
 

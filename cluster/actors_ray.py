@@ -18,7 +18,7 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from cluster.actors import Fn, Heard, Pool, Shard, Start
+from cluster.actors import Heard, Job, Pool, Shard
 from cluster.failures import Failure, failure_of
 from cluster.ray_faults import GroupError, fault_of
 from cluster.rendezvous import pinned
@@ -31,44 +31,41 @@ ANSWERS_S = 5.0  # for what a dead actor had answered to come in
 class _Actor:
     """One process of the pool. It never raises: what went wrong is an answer."""
 
-    def begin(self, fn: Fn, start: Start | None, arg: Any, threads: int, where: str) -> Any:
+    def begin(self, job: Job) -> tuple[str, Any]:
         """Load what the function needs, once."""
-        self._fn, self._where = fn, where
+        self._job = job
         self._pinned = contextlib.ExitStack()
-        self._pinned.enter_context(pinned(threads))
+        self._pinned.enter_context(pinned(job.threads))
         try:
-            self._held = start(arg) if start else None
+            self._held = job.begin()
         except Exception as error:
-            return "raised", failure_of(error, where=where)
+            return "raised", failure_of(error, where=job.where)
         return "ready", os.getpid()
 
     def work(self, value: Any) -> tuple[str, Any]:
         """Do one shard."""
         try:
-            return "value", self._fn(self._held, value)
+            return "value", self._job.fn(self._held, value)
         except Exception as error:
-            return "raised", failure_of(error, where=self._where)
+            return "raised", failure_of(error, where=self._job.where)
 
 
 @final
 class RayCrew:
     """Actors of Ray, all placed before the first begins; none is restarted by Ray."""
 
-    def __init__(
-        self, fn: Fn, start: Start | None, arg: Any, pool: Pool, name: str, say: Report
-    ) -> None:
-        self._begin = (fn, start, arg, max(1, int(pool.cpus)), name)
-        self._pool, self._name = pool, name
+    def __init__(self, job: Job, pool: Pool, *, say: Report) -> None:
+        self._job, self._pool, self._name = job, pool, job.where
         self._actors: dict[int, Any] = {}
         self._refs: dict[Any, tuple[int, str]] = {}  # answer awaited -> actor and shard
         self._class: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
         self._missed: float | None = None  # since when the place is gone
         self._looked = time.monotonic()
         with contextlib.suppress(ValueError):
-            remove_placement_group(get_placement_group(_title(name)))
+            remove_placement_group(get_placement_group(_title(self._name)))
         bundle = {"CPU": pool.cpus, "GPU": pool.gpus, "memory": float(pool.memory)}
         self._bundle = {what: count for what, count in bundle.items() if count}
-        self._place = placement_group([self._bundle] * pool.actors, name=_title(name))
+        self._place = placement_group([self._bundle] * pool.actors, name=_title(self._name))
         try:
             self._wait(say)
         except BaseException:
@@ -106,7 +103,7 @@ class RayCrew:
             scheduling_strategy=strategy,
         ).remote()
         self._actors[actor] = made
-        self._refs[made.begin.remote(*self._begin)] = actor, ""
+        self._refs[made.begin.remote(self._job)] = actor, ""
 
     def give(self, actor: int, shard: Shard) -> None:
         """Send a shard; the actor works in the order it was sent."""

@@ -107,6 +107,7 @@ def _never(reason: str) -> Policy:
 
 POLICIES: dict[str, Policy] = {
     "lost": _lost,  # a worker, an actor or a machine died
+    "cut_off": _lost,  # a worker lost its neighbours, and nobody says why
     "preempted": _preempted,
     "memory": _memory,  # ours
     "machine_full": _machine_full,  # a neighbour's
@@ -134,6 +135,7 @@ NAMED = {
     "OutsideError": "bad_input",
     "CancelledError": "cancelled",
     "KeyboardInterrupt": "cancelled",
+    "PreemptedError": "preempted",
     "MemoryError": "memory",
 }
 STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
+from cluster.workers import never
 from pipelines.graph.artifact import ArtifactKind, missing
 from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
 from pipelines.graph.key import SCHEMA, label
@@ -52,6 +53,7 @@ class Call:
     git: Mapping[str, Any] | None
     forced: Literal["no", "yes"] = "no"
     reporter: Callable[[dict[str, Any]], None] | None = None
+    asked: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,18 @@ class Place:
     key: str | None = None
     files: Mapping[str, str] | None = None  # role -> relative to the artifact, or absolute
     stamps: Mapping[str, str] | None = None  # role -> stamp of a user's file or folder
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Moves what is damaged to the quarantine of a store, from whichever process finds it."""
+
+    store: str
+
+    def __call__(self, place: Path) -> Path:
+        """Return where it lies now."""
+        store = open_store(self.store)
+        return store.set_aside(str(place.relative_to(store.root))) or place
 
 
 def execute(payload: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +122,6 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
     scratch.mkdir(parents=True, exist_ok=True)
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
-
-    def aside(place: Path) -> Path:
-        return store.set_aside(str(place.relative_to(store.root))) or place
-
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
@@ -121,7 +131,8 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         run_on=call.run_on,
         say=saying,
         note=saying.note,
-        set_aside=aside,
+        set_aside=Aside(call.store),
+        asked=call.asked or never,
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu

@@ -25,6 +25,7 @@ def payload_of(
     run: str,
     forced: Literal["no", "yes"],
     reporter: Callable[[dict[str, Any]], None] | None,
+    asked: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a `Call`; all of them can be pickled."""
     node = known.node
@@ -48,6 +49,7 @@ def payload_of(
         git=git_state(),
         forced=forced,
         reporter=reporter,
+        asked=asked,
     )
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
 

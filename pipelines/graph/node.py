@@ -76,6 +76,7 @@ class Task:
     say: Say
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
     set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
+    asked: Callable[[], bool] = lambda: False  # whether to keep what is done in scratch, and end
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

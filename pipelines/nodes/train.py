@@ -1,14 +1,15 @@
 """Shards (+ Weights) -> Weights: the two stages of paper 5, each a gang of workers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.workers import run_group
+from cluster.failures import Budget
+from cluster.workers import Group, run_group
 from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
-from components.train.snapshot_folders import newest
-from pipelines.graph.node import Say, Task
+from components.train.snapshot_folders import Found, newest
+from pipelines.graph.node import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,22 +48,48 @@ def train_jointly(task: Task) -> dict[str, Any]:
     return _train(task, joint_worker, ("boxes", "labels", "start"))
 
 
-def classify_worker(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
-) -> dict[str, Any]:
+def classify_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage I."""
     from components.train.fit_worker import train_stage1
 
-    return train_stage1(arg, rank=rank, world=world, say=say, wrap=wrap)
+    return _go_on(train_stage1, arg, group)
 
 
-def joint_worker(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
-) -> dict[str, Any]:
+def joint_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage II."""
     from components.train.fit_worker import train_stage2
 
-    return train_stage2(arg, rank=rank, world=world, say=say, wrap=wrap)
+    return _go_on(train_stage2, arg, group)
+
+
+def _go_on(train: Callable[..., dict[str, Any]], arg: Mapping[str, Any], group: Group) -> Any:
+    """Train from the newest whole checkpoint, which is looked for whenever a group is started.
+
+    The first worker looks, and the others take what it found.
+    """
+    job = dict(arg)
+    aside: Callable[[Path], Path] | None = job.pop("aside", None)
+    found: Found | None = None
+    if group.rank == 0 and aside is not None:
+        found = newest(job["keep_in"], aside=lambda *wrong: _set_aside(aside, group, *wrong))
+        if found is not None:
+            steps = job["stage"].steps
+            group.note(f"goes on from its checkpoint of step {found.step} of {steps}")
+    found = group.share(found)
+    made = train(
+        {**job, "resume": None if found is None else found.folder},
+        rank=group.rank,
+        world=group.world,
+        say=group.say,
+        wrap=group.wrap,
+        asked=group.asked,
+    )
+    return {**made, "resumed_at": 0 if found is None else found.step}
+
+
+def _set_aside(aside: Callable[[Path], Path], group: Group, folder: Path, wrong: str) -> None:
+    place = aside(folder)
+    group.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")
 
 
 def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
@@ -70,19 +97,15 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
     if "weights" in task.inputs:
         places["weights"] = task.files("weights")["file"]
     run_on, cfg = task.run_on, task.cfg
-    kept = task.scratch / "checkpoints"
-    start = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
-    if start is not None:
-        task.note(f"goes on from its checkpoint of step {start.step} of {cfg.stage.steps}")
     made = run_group(
         worker,
         {
             "out": task.out,
             "backbone": cfg.backbone,
             "stage": cfg.stage,
-            "keep_in": kept,
+            "keep_in": task.scratch / "checkpoints",
+            "aside": task.set_aside,
             "checkpoint_every": run_on.checkpoint_every,
-            "resume": None if start is None else start.folder,
             **places,
         },
         workers=run_on.workers,
@@ -92,15 +115,13 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         scratch=task.scratch,
         name=cfg.stage.__class__.__name__.lower(),
         say=task.say,
+        note=task.note,
+        asked=task.asked,
+        budget=Budget(retries=run_on.retries),
     )
     return {
         "units": {"steps": cfg.stage.steps},
         "metrics": made["metrics"],
         "plan": made["plan"],
-        "resumed_at": 0 if start is None else start.step,
+        "resumed_at": made["resumed_at"],
     }
-
-
-def _set_aside(task: Task, folder: Path, wrong: str) -> None:
-    place = task.set_aside(folder)
-    task.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")

@@ -23,6 +23,7 @@ from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
+GRACE_S = 20.0  # for training to keep a checkpoint after SIGTERM
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -90,6 +91,7 @@ def drive(
             cuts=cuts,
             run=directory.run,
             stop=stop.asked,
+            patience=stop.patience,
         )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(
@@ -212,6 +214,10 @@ class _Stop:
     def asked(self) -> bool:
         """Return whether the first signal came."""
         return self.number is not None
+
+    def patience(self) -> float:
+        """Return the seconds to keep what is done: a machine that is taken away leaves some."""
+        return GRACE_S if self.number == signal.SIGTERM else 0.0
 
     def note(self, number: int, frame: object) -> None:
         """Take a signal: the first asks, the second stops at once."""

@@ -147,7 +147,7 @@ def test_a_slow_taker_holds_the_actors_back(many: dict[str, Any], tmp_path: Path
 
 def test_asked_to_stop_it_ends_after_what_is_at_work(form: dict[str, Any], tmp_path: Path) -> None:
     found: list[Done] = []
-    with pytest.raises(GroupError, match="asked to stop; .* shards are not done") as caught:
+    with pytest.raises(GroupError, match=r"asked to stop; .* shards are not done") as caught:
         run(tmp_path, each=found.append, asked=lambda: len(found) >= 4, **form)
     assert caught.value.failure.kind == "preempted"
     assert 4 <= len(found) <= 8
@@ -157,6 +157,7 @@ def test_asked_to_stop_it_ends_after_what_is_at_work(form: dict[str, Any], tmp_p
 def test_leaving_early_ends_the_children(tmp_path: Path) -> None:
     pids: set[int] = set()
     with pytest.raises(KeyError):  # noqa: PT012
+
         def stop(one: Done) -> None:
             pids.update(items.times(tmp_path, "load"))
             raise KeyError(one.shard.name)
@@ -168,16 +169,16 @@ def test_leaving_early_ends_the_children(tmp_path: Path) -> None:
 
 def test_names_of_shards_differ_and_no_shard_is_fine() -> None:
     twice = [Shard(name="a"), Shard(name="a")]
-    with pytest.raises(ValueError, match="teacher: shards have names of their own; got 'a' twice"):
-        with over_shards(items.square, twice, pool=Pool(), name="teacher"):
-            pass
+    said = pytest.raises(ValueError, match="teacher: shards have names of their own; got 'a' twice")
+    with said, over_shards(items.square, twice, pool=Pool(), name="teacher"):
+        pass
     with over_shards(items.square, [], pool=Pool(), name="teacher") as done:
         assert list(done) == []
 
 
 def test_a_folder_takes_its_name_whole_or_not(tmp_path: Path) -> None:
     kept = ShardFolders(tmp_path / "shards")
-    with pytest.raises(KeyError), kept.filling("a") as draft:
+    with pytest.raises(KeyError), kept.filling("a") as draft:  # noqa: PT012
         (draft / "half").write_text("1")
         raise KeyError
     assert list(kept.root.iterdir()) == []
