@@ -3,6 +3,8 @@
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
     python -m tests.faults commits                      a kill at every operation of a commit
+    python -m tests.faults worker [--times 20] [--executor inline]   kill -9 of a training's worker
+    python -m tests.faults actor [--times 20] [--executor inline]    kill -9 of actors of a pool
 
 Exit code 1 when something was lost, torn or done twice, or when a fault planted on purpose was
 not found.
@@ -13,12 +15,12 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults import commits, page
+from tests.faults import actor, commits, page, worker
 from tests.faults.kill import kill
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
@@ -60,8 +62,39 @@ def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, An
     return rows, count > 0 and not torn and bool(caught)
 
 
+def _parts(
+    name: str, given: argparse.Namespace, found: Sequence[worker.Trial | actor.Trial]
+) -> tuple[list[dict[str, Any]], bool]:
+    whole = sum(not trial.wrong for trial in found)
+    killed = sum(trial.killed for trial in found)
+    again = f"{name} --times {given.times} --seed {given.seed} --executor {given.executor}"
+    print(f"{whole} of {len(found)} whole; {killed} were killed. Again: "
+          f"python -m tests.faults {again}")  # fmt: skip
+    return [asdict(trial) for trial in found], whole == len(found) and killed > 0.8 * len(found)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _worker(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = worker.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("worker", given, found)
+
+
+def _actor(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = actor.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("actor", given, found)
+
+
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
+    "worker": (_worker, "a worker of a training killed; 40 s a time, 4 s with inline"),
+    "actor": (_actor, "an actor of a pool, or the node above it, killed; 3 s a time"),
     "commits": (_commits, "every operation of a commit, and a wrong order planted; 10 s"),
 }
 

@@ -58,9 +58,7 @@ def run(wanted: Graph, *, store: Path, executor: str) -> tuple[Outcome, list[dic
     events: list[dict[str, Any]] = []
     calls = EXECUTORS[executor]()
     try:
-        outcome = walk(
-            wanted, store=open_store(str(store)), executor=calls, emit=events.append
-        )
+        outcome = walk(wanted, store=open_store(str(store)), executor=calls, emit=events.append)
     finally:
         calls.close()
     return outcome, events
@@ -68,9 +66,7 @@ def run(wanted: Graph, *, store: Path, executor: str) -> tuple[Outcome, list[dic
 
 def prepared(place: Path) -> dict[int, str]:
     """Make shards once in `place/base`, train undisturbed; return the digest by world."""
-    labels: Node = next(
-        n for n in graph(place, world=1, local=True).every() if n.name == "labels"
-    )
+    labels: Node = next(n for n in graph(place, world=1, local=True).every() if n.name == "labels")
     before = Graph(nodes=(labels,), recipe="joint")
     outcome, _ = run(before, store=place / "base", executor="in_process")
     assert outcome.code == 0, outcome
