@@ -7,9 +7,11 @@ same session frees what a killed first one left.
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, final
 
 import ray
+from ray.exceptions import RayError
 from ray.util.placement_group import (
     get_placement_group,
     placement_group,
@@ -162,11 +164,11 @@ class RayCrew:
     def close(self) -> None:
         """Kill all actors and give the place back."""
         for actor in self._actors.values():
-            with contextlib.suppress(ray.exceptions.RayError):
+            with contextlib.suppress(RayError):
                 ray.kill(actor)
         self._actors.clear()
         self._refs.clear()
-        with contextlib.suppress(ray.exceptions.RayError):
+        with contextlib.suppress(RayError):
             remove_placement_group(self._place)
 
 
@@ -174,7 +176,7 @@ def _title(name: str) -> str:
     return f"pool {name}"
 
 
-def _words(resources: dict[str, float], *, like: dict[str, float] | None = None) -> str:
+def _words(resources: Mapping[str, float], *, like: Mapping[str, float] | None = None) -> str:
     said = [
         f"{resources.get(what, 0.0) / 2**30:.1f} GiB"
         if what == "memory"

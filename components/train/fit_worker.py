@@ -6,7 +6,7 @@ there is one, and `wrap` makes the module data-parallel and moves it to its devi
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from torch import nn
 from components.data.sample import Batch
 from components.data.shards import Shards
 from components.data.stream import Part, Stream, prefetch
-from components.models.choices import Backbone, Stage1, Stage2
+from components.models.choices import Backbone, Stage1, Stage2, written
 from components.models.two_stage import Detector, PooledClassifier, build
 from components.train.assign import NOT_TAUGHT
 from components.train.checkpoint import (
@@ -194,7 +194,7 @@ def _fresh(job: Job, *, boxed: Vocabulary, labelled: Vocabulary) -> Detector:
 
 
 def _same_world(job: Job, world: int, *, least: int) -> None:
-    if world != job.stage.world:
+    if world != job.stage.world and (job.stage.deterministic or world > job.stage.world):
         raise JobError(
             f"world: the settings say {job.stage.world} workers; got {world}. "
             "It is part of the result: set it there."
@@ -221,7 +221,10 @@ def _fit(
     stage = job.stage
     stream = Stream(parts, seed=stage.seed)
     rank, world = at
-    kept = Snapshots(root=job.keep_in or job.out, plan=stream.plan, rank=rank, world=world)
+    kept = Snapshots(
+        root=job.keep_in or job.out, plan=stream.plan, rank=rank, world=world,
+        of_world="same" if stage.deterministic else "any",
+    )  # fmt: skip
     found = None if job.resume is None else kept.load(job.resume, trained)
     start = Start() if found is None else Start(step=found.step, window=found.window)
     module = wrap(Step(trained, OBJECTIVES[objective](stage)))
@@ -289,7 +292,7 @@ def _write(
             size=size,
             parts=parts,
             dtype=job.stage.dtype,
-            training={"stage": asdict(job.stage), "plan": plan},
+            training={"stage": written(job.stage), "plan": plan},
         )
         save_model(job.out, detector, record)
     return {"metrics": said, "plan": plan}

@@ -15,6 +15,7 @@ class RunOn:
     """Where a node runs: never part of its identity. Workers make it a gang, started whole."""
 
     workers: int = 0
+    min_workers: int = 0  # above 0: a training that need not repeat may run with so few
     cpus: float = 1.0  # of an ordinary node
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0

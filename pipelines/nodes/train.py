@@ -109,6 +109,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
             **places,
         },
         workers=run_on.workers,
+        min_workers=run_on.min_workers,
         cpus_per_worker=run_on.cpus_per_worker,
         gpus_per_worker=run_on.gpus_per_worker,
         local=run_on.local,

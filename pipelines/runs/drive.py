@@ -99,8 +99,7 @@ def drive(
     )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
-    whole = all(entry.state != "left out" for entry in planned.nodes)
-    if finished.status == "done" and whole:
+    if finished.status == "done" and all(e.state != "left out" for e in planned.nodes):
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
     return replace(finished, unsent=journal.close())
