@@ -8,6 +8,7 @@ bug runs once. What the graph then hears is not to be tried again for the same r
 import dataclasses
 import signal
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,6 @@ def run_train_job(
     workers: int | tuple[int, int],
     resources: dict[str, float],
     folder: Path,
-    title: str,
     budget: Budget,
 ) -> Any:
     """Run `job` on `workers` workers and return rank 0's value; raise GroupError.
@@ -95,7 +95,7 @@ def run_train_job(
             elastic_resize_monitor_interval_s=RESIZE_S,
         ),
         run_config=RunConfig(
-            name=title,
+            name=f"{job['name']}-{uuid.uuid4().hex[:8]}",  # never one that Train has seen before
             storage_path=str(folder),
             failure_config=FailureConfig(
                 max_failures=budget.retries,

@@ -2,10 +2,10 @@
 
 Three ways, the same function: in this process (one worker), in child processes on this machine
 (`local`), and as a Ray Train job. Inside Ray the caller is a task that holds no CPU: the group's
-CPUs are the job's own.
+CPUs are the job's own. A Train job that lost a worker or a machine starts its group again: the
+function begins anew on every rank, and goes on from what it left in its own folders.
 """
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,16 @@ from cluster.rendezvous import pinned
 
 Worker = Callable[..., Any]  # fn(arg, group), at the top level of a module
 Report = Callable[..., None]  # say(done, total, text="", **metrics)
+
+
+def never() -> bool:
+    """Answer who asks whether to stop, where nobody will ever say so."""
+    return False
+
+
+def silent(*values: Any, **metrics: Any) -> None:
+    """Say nothing: what ranks above 0 are given."""
+    del values, metrics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +55,11 @@ def run_group(
     scratch: Path,
     name: str,
     say: Report,
-    note: Callable[[str], None] | None = None,
-    asked: Callable[[], bool] | None = None,
+    note: Callable[[str], None] = silent,
+    asked: Callable[[], bool] = never,
     budget: Budget | None = None,
 ) -> Any:
     """Run `fn(arg, group)` on every worker and return rank 0's value.
-
-    Under Ray Train a group that lost a worker or a machine is started again by itself, within
-    `budget`: the function begins anew on every rank, and goes on from what it left in its own
-    folders.
 
     Args:
         fn: a function at the top level of a module.
@@ -65,22 +71,20 @@ def run_group(
         local: on this machine and without Ray.
         scratch: a folder that all workers see, for Train's records and the meeting file.
         name: who is named when something fails.
-        say, note: called with what rank 0 says; under Ray they are sent to the worker.
+        say: called with what rank 0 says; under Ray it is sent to the worker.
+        note: called with sentences of rank 0, as `say`.
         asked: asked now and then; true tells the workers to keep their work and end.
         budget: how often a Train job may lose a worker. Local groups are not started again.
 
     Raises:
-        GroupError: one worker raised or died. Its `failure` holds that worker's traceback; its
-            kind is `used_up` where the budget is. With one local worker the function's own
-            exception comes through.
+        GroupError: one worker raised or died; `failure` holds its traceback, and kind `used_up`
+            where the budget is. With one local worker the function's own exception comes through.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    threads = max(1, int(cpus_per_worker))
-    world = max(1, workers)
-    note, asked = note or silent, asked or never
+    threads, world = max(1, int(cpus_per_worker)), max(1, workers)
     if local and world == 1:
+        alone = Group(rank=0, world=1, say=say, note=note, wrap=_alone, share=_own, asked=asked)
         with pinned(threads):
-            alone = Group(rank=0, world=1, say=say, note=note, wrap=_alone, share=_own, asked=asked)
             return fn(arg, alone)
     job = {"fn": fn, "arg": arg, "threads": threads}
     if local:
@@ -90,13 +94,12 @@ def run_group(
         return run_processes(job, scratch=scratch, name=name, say=say, note=note, asked=asked)
     from cluster.train_job import run_train_job
 
-    resources = {"CPU": cpus_per_worker} | ({"GPU": gpus_per_worker} if gpus_per_worker else {})
+    resources = {"CPU": cpus_per_worker, "GPU": gpus_per_worker}
     return run_train_job(
         {**job, "say": say, "note": note, "asked": asked, "name": name},
         workers=(min_workers, world) if min_workers else world,
-        resources=resources,
+        resources={what: count for what, count in resources.items() if count},
         folder=(scratch / "train").resolve(),
-        title=f"{name}-{uuid.uuid4().hex[:8]}",
         budget=budget or Budget(),
     )
 
@@ -110,13 +113,3 @@ def _alone(module: Any, **options: Any) -> Any:
 
 def _own(value: Any) -> Any:
     return value
-
-
-def never() -> bool:
-    """Answer who asks whether to stop, where nobody will ever say so."""
-    return False
-
-
-def silent(*values: Any, **metrics: Any) -> None:
-    """Say nothing: what ranks above 0 are given."""
-    del values, metrics
