@@ -7,6 +7,7 @@ only one process dies of it.
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,14 @@ def die_if(**here: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _machine() -> str:
+    """Return the raylet of this process; none without Ray."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return ""
+    return ray.get_runtime_context().get_node_id()
+
+
 def classify(task: Task) -> dict[str, Any]:
     """Stage I as the product trains it, each worker watched."""
     note(node="stage1")
@@ -70,7 +79,7 @@ def watched_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
         nonlocal step
         found = group.share(found)
         step = 0 if found is None else found.step
-        note(rank=group.rank, start=step)
+        note(rank=group.rank, start=step, machine=_machine())
         die_if(rank=group.rank, step=step)
         return found
 

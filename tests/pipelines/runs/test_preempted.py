@@ -34,7 +34,7 @@ def test_sigterm_keeps_the_step_and_exits_75(form: str, tmp_path: Path) -> None:
     assert time.monotonic() - sent < 20 + 15
     [step] = checkpoints(store, key)
     assert 0 < step < STEPS
-    again = Command.start(arguments, store=store)
+    again = Command.start([str(page), *NEVER, *FORMS["inline"]], store=store)  # the same key
     assert again.finish(timeout=240) == 0
     assert records(store)["stage1"].body["notes"]["resumed_at"] == step
 
