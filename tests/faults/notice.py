@@ -6,14 +6,17 @@ notice is Ray's own drain, as a cloud's agent gives it.
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+from cluster.session import parse_address, prepare
 from tests.faults import watched
 
-STEPS = 400
+STEPS = 200
 POLL_S = "0.5"
 LEFT_S = 40  # until the machine goes
 
@@ -22,8 +25,10 @@ def main(place: Path) -> None:
     """Train through one notice and print what was seen."""
     os.environ[watched.FOLDER] = str(place)
     os.environ["RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S"] = POLL_S
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "1"  # as on a cluster
+    own = tempfile.mkdtemp(prefix="vn", dir="/tmp")
+    os.environ["RAY_TMPDIR"] = own  # where Ray notes its address: not where others look for theirs
+    prepare(parse_address("local"))  # all else private: loopback only, and a token
     import ray
     from ray.cluster_utils import Cluster
 
@@ -51,6 +56,7 @@ def main(place: Path) -> None:
     }))  # fmt: skip
     ray.shutdown()
     cluster.shutdown()
+    shutil.rmtree(own, ignore_errors=True)
 
 
 def _drain(place: Path) -> None:

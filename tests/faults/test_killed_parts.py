@@ -1,10 +1,15 @@
 """Short forms of `python -m tests.faults worker` and `actor`."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faults import actor, watched, worker
+from tests.faults import actor, notice, watched, worker
+from tests.faults.command import ROOT
 
 
 def _quiet(_: str) -> None:
@@ -52,6 +57,22 @@ def test_actors_of_ray_and_their_node(tmp_path: Path, monkeypatch: pytest.Monkey
     found = actor.kill(tmp_path, times=10, seed=2, executor="ray", say=_quiet)
     assert [trial.wrong for trial in found] == [[]] * 10
     assert sum(trial.killed for trial in found) >= 9
+
+
+@pytest.mark.ray
+def test_a_notice_keeps_the_step_and_the_training_moves(tmp_path: Path) -> None:
+    """Three raylets; some 60 s on a quiet machine."""
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.faults.notice", str(tmp_path)],
+        capture_output=True, text=True, timeout=500, check=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    said = json.loads(found.stdout.splitlines()[-1])
+    assert (said["code"], said["notices"]) == (0, [True]), said
+    step = said["resumed_at"]
+    assert step >= 10
+    assert said["retries"] == [f"asked to stop after step {step} of {notice.STEPS}."]
+    assert said["starts"] == [0, 0, step, step]
 
 
 @pytest.mark.ray
