@@ -171,6 +171,8 @@ def _pause(
     if keep and cfg.checkpoint_every and (told or done % cfg.checkpoint_every == 0):
         keep(done, asdict(window))
     if told:
+        if _world() > 1:
+            dist.barrier()  # who ends early ends the others: the first may still be writing
         raise PreemptedError(f"asked to stop after step {done} of {cfg.steps}.")
 
 

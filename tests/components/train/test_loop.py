@@ -1,4 +1,5 @@
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def _run(objective: str, *, world: int, folder: Path, by_rank: int = 0) -> dict:
 
 
 def test_one_worker_that_is_asked_stops_all_at_one_step(tmp_path: Path) -> None:
-    """Rank 1 alone hears it, after step 3; both keep step 3 and stop."""
+    """Rank 1 alone hears it, after step 3; both keep it, and neither ends before rank 0 has."""
 
     def fn(*, rank: int, world: int, wrap) -> list[object]:
         model = build(Small(), boxed=ALL, labelled=ALL, seed=0)
@@ -64,6 +65,13 @@ def test_one_worker_that_is_asked_stops_all_at_one_step(tmp_path: Path) -> None:
             model, trunk=model.trunk, lr=2e-3, backbone_lr=1e-3, weight_decay=0.02
         )
         kept, asked = [], iter([False, False, rank == 1, True, True])
+
+        def keep(step: int, window: object) -> None:
+            if rank == 0:
+                time.sleep(0.5)
+                (tmp_path / "written").touch()
+            kept.append(step)
+
         try:
             fit(
                 wrap(Step(model, OBJECTIVES["classify"](Stage1()))),
@@ -71,10 +79,11 @@ def test_one_worker_that_is_asked_stops_all_at_one_step(tmp_path: Path) -> None:
                 optimizer=optimizer,
                 cfg=Fit(steps=STEPS, warmup=2, clip=5.0, seed=0, checkpoint_every=100),
                 say=lambda step, values: None,
-                keep=lambda step, window: kept.append(step),
+                keep=keep,
                 stop=any_of(lambda: next(asked), like=next(model.parameters())),
             )
         except PreemptedError as error:
+            assert (tmp_path / "written").exists()
             (tmp_path / f"rank{rank}").write_text(f"{kept} {error}")
         return []
 
