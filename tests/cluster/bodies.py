@@ -69,7 +69,8 @@ def gang(scratch: str, reporter: Any, arg: dict[str, Any]) -> dict[str, Any]:
 
     begun = time.monotonic()
     value = run_group(
-        fit, arg, workers=2, scratch=Path(scratch), name="stage2", say=_say,
+        fit, arg, workers=arg.get("workers", 2), min_workers=arg.get("min_workers", 0),
+        scratch=Path(scratch), name="stage2", say=_say,
         budget=Budget(retries=arg.get("retries", 0)),
     )  # fmt: skip
     return {**value, "fit_s": time.monotonic() - begun}

@@ -117,6 +117,18 @@ def test_two_train_workers_agree_and_hide(ray_session: Session, tmp_path: Path) 
 
 
 @pytest.mark.ray
+def test_an_elastic_job_takes_the_workers_there_is_room_for(
+    ray_session: Session, tmp_path: Path
+) -> None:
+    executor, ended = gang(ray_session, tmp_path, {"workers": 3, "min_workers": 1})
+    found = ended(executor, 1)["stage2"]
+    assert found.error is None, found.error
+    assert found.value["world"] == 2
+    assert found.value["weights"] == pytest.approx(by_hand(), abs=1e-12)
+    executor.close()
+
+
+@pytest.mark.ray
 def test_a_train_workers_error_comes_once_with_its_own_trace(
     ray_session: Session, tmp_path: Path
 ) -> None:
