@@ -31,6 +31,7 @@ from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_re
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
 GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
+GRACE_S = 20.0  # for training to keep a checkpoint after SIGTERM
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -146,6 +147,7 @@ class _Run:
                 run=self.directory.run,
                 epoch=self.lease.epoch,
                 stop=lambda: stop.asked() or fenced.lost is not None,
+                patience=stop.patience,
             )
         try:
             fenced.flush()
@@ -277,6 +279,10 @@ class _Stop:
     def asked(self) -> bool:
         """Return whether the first signal came."""
         return self.number is not None
+
+    def patience(self) -> float:
+        """Return the seconds to keep what is done: a machine that is taken away leaves some."""
+        return GRACE_S if self.number == signal.SIGTERM else 0.0
 
     def note(self, number: int, frame: object) -> None:
         """Take a signal: the first asks, the second stops at once."""
