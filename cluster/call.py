@@ -39,7 +39,7 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many `cpus` and `gpus` there are."""
+        """Say how many `cpus` and `gpus` there are; `machine_...`: on the largest machine."""
         ...
 
     def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
@@ -148,8 +148,12 @@ class RayExecutor:
     @property
     def capacity(self) -> Mapping[str, float]:
         """Say how many CPUs and GPUs the cluster has at this moment."""
-        total = self._ray.cluster_resources()
-        return {"cpus": total.get("CPU", 0.0), "gpus": total.get("GPU", 0.0)}
+        alive = [n["Resources"] for n in self._ray.nodes() if n["Alive"]] or [{}]
+        found: dict[str, float] = {}
+        for name, resource in (("cpus", "CPU"), ("gpus", "GPU")):
+            each = [machine.get(resource, 0.0) for machine in alive]
+            found |= {name: sum(each), f"machine_{name}": max(each)}
+        return found
 
     def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
         """Start a call as soon as its resources are free."""

@@ -117,6 +117,8 @@ POLICIES: dict[str, Policy] = {
     "bad_input": _never("bad_input"),
     "numerical": _never("numerical"),
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
+    "resources": _never("infrastructure"),  # waited for machines that did not come
+    "session": _never("infrastructure"),  # Ray did not start, or a cluster fell silent
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
 }
@@ -126,6 +128,7 @@ NAMED = {
     "DamagedError": "damaged",
     "StorageError": "storage",
     "OtherCodeError": "other_code",
+    "SessionError": "session",
     "NotFinite": "numerical",
     "NotFiniteError": "numerical",
     "DataError": "bad_input",

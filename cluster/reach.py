@@ -204,7 +204,9 @@ def _versions(text: bytes, where: str) -> Versions:
         said = json.loads(text)
         said = said.get("data", said)
         ray = said.get("rayVersion") or said["ray_version"]
-        return Versions(ray=str(ray), python=str(said.get("pythonVersion") or said["python_version"]))
+        return Versions(
+            ray=str(ray), python=str(said.get("pythonVersion") or said["python_version"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _stranger(where, repr(text[:40])) from error
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -46,6 +47,16 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option(
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
 )
+@given.insecure_option
+@click.option(
+    "--schedule-timeout",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for machines that a cluster does not have yet.",
+)
+@click.option("--paths-from", type=click.Path(path_type=Path), default=None, hidden=True)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
 def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -56,14 +67,22 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     """
     store, address = how["store"], how["address"]
     found = [*given.check_store(store), *given.check_address(address)]
-    loaded = given.load_config(config, settings, found)
+    where = {"root": how["paths_from"]} if how["paths_from"] else {}
+    loaded = given.load_config(config, settings, found, **where)
     cuts = given.cuts_of(loaded.graph, how)
     form = "json" if as_json else "terminal" if sys.stdout.isatty() else "plain"
     view = VIEWS[form]([node.name for node in loaded.graph.every()])
     try:
         with given.refusals():
             ended = WORK["run"](
-                loaded, store=store, cuts=cuts, address=address, executor=how["executor"], emit=view
+                loaded,
+                store=store,
+                cuts=cuts,
+                address=address,
+                executor=how["executor"],
+                emit=view,
+                insecure=how["insecure"],
+                schedule_timeout_s=how["schedule_timeout"],
             )
     finally:
         view.close()

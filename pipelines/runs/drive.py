@@ -1,16 +1,12 @@
 """Walk one graph for a user: run directory, journal, tracking, model, report, and how it ended."""
 
-import contextlib
 import signal
-import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from cluster.call import EXECUTORS, Executor
 from cluster.failures import EXIT
-from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
@@ -20,10 +16,12 @@ from pipelines.graph.run import walk
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
+from pipelines.runs.on_cluster import check_nodes
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
+from pipelines.runs.spot import Spot, executor_at
+from pipelines.runs.stopping import StopFile, stopping
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
+from pipelines.runs.waiting import to_run, wait_for_room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,18 +48,28 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    insecure: bool = False,
+    schedule_timeout_s: float = 0.0,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
     A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
 
+    Args:
+        loaded: the config.
+        store: where results and runs are.
+        emit: gets each event.
+        cuts: what part of the graph, and what to run again.
+        address: with executor, insecure and schedule_timeout_s the fields of `Spot`.
+
     Raises:
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
         TrackingError: the place for tracking would never take this run.
-        AddressError, SessionError: Ray cannot be had.
+        AddressError, ClusterError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
+    spot = Spot(executor, address, insecure, schedule_timeout_s)
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.root
     ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
@@ -81,27 +89,52 @@ def drive(
         _tell(journal, away)
         _send(where, waiting, emit)
     started = time.monotonic()
-    with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
-        outcome = walk(
-            loaded.graph,
-            store=place,
-            executor=calls,
-            emit=journal,
-            cuts=cuts,
-            run=directory.run,
-            stop=stop.asked,
-        )
+    outcome, number = _walked(
+        loaded, planned, directory, journal, store=place, cuts=cuts, place=spot, ready=ready
+    )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(
         loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
     )
-    if finished.status == "interrupted" and stop.number == signal.SIGTERM:
+    if finished.status == "interrupted" and number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
     whole = all(entry.state != "left out" for entry in planned.nodes)
     if finished.status == "done" and whole:
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
     return replace(finished, unsent=journal.close())
+
+
+def _walked(
+    loaded: Loaded,
+    planned: Plan,
+    directory: RunDirectory,
+    journal: Journaled,
+    *,
+    store: LocalStore,
+    cuts: Cuts,
+    place: Spot,
+    ready: bool,
+) -> tuple[Outcome, int | None]:
+    """Walk the graph where it is to run; return how that ended and the signal that stopped it."""
+    wish = StopFile(store, directory.run)
+    wish.clear()
+    with stopping(wish) as stop, executor_at(place, journal, ready=ready) as calls:
+        outcome = None
+        if place.is_cluster and not ready:
+            check_nodes(loaded.graph, store=store, uri=str(store.root), run=directory.run)
+            nodes, patience = to_run(loaded.graph, planned), place.schedule_timeout_s
+            outcome = wait_for_room(nodes, calls, timeout_s=patience, stop=stop.asked, emit=journal)
+        outcome = outcome or walk(
+            loaded.graph,
+            store=store,
+            executor=calls,
+            emit=journal,
+            cuts=cuts,
+            run=directory.run,
+            stop=stop.asked,
+        )
+        return outcome, stop.number
 
 
 def _tell(emit: Seen, text: str | None) -> None:
@@ -185,55 +218,6 @@ def _finish(
         tracking=None if tracking is None else tracking.uri,
         reason=reason,
     )
-
-
-@contextlib.contextmanager
-def _executor(
-    kind: Literal["ray", "inline"], address: str, journal: Journaled, *, ready: bool
-) -> Generator[Executor]:
-    """Open what nodes run on; nothing is started for a graph that is found whole."""
-    if kind == "inline" or ready:
-        yield EXECUTORS["in_process"]()
-        return
-
-    def say(text: str) -> None:
-        journal({"event": "note", "text": text})
-
-    with open_session(address, say=say):
-        yield EXECUTORS["ray"]()
-
-
-class _Stop:
-    """Whether and by which signal a run was asked to stop."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def asked(self) -> bool:
-        """Return whether the first signal came."""
-        return self.number is not None
-
-    def note(self, number: int, frame: object) -> None:
-        """Take a signal: the first asks, the second stops at once."""
-        del frame
-        if self.number is not None:
-            raise KeyboardInterrupt(number)
-        self.number = number
-
-
-@contextlib.contextmanager
-def _stopping() -> Generator[_Stop]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a stop that keeps what is done."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {s: signal.signal(s, stop.note) for s in STOPS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _without_unsent(finished: Finished) -> dict[str, Any]:
