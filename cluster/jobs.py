@@ -6,6 +6,7 @@ so that two who send the same run at the same moment start it once.
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import tempfile
@@ -28,6 +29,11 @@ STATUSES: dict[str, Status] = {
     "FAILED": "failed",
     "STOPPED": "stopped",
 }
+CHATTY = (  # loggers of Ray's client, which tell users of its packages and sockets
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 ENDED = ("done", "failed", "stopped")
 GRACE_S = 30  # for a driver that is told to stop; Ray's own 3 s lose a checkpoint
 AWAY_S = 60.0  # a head that is silent for so long is given up; the job goes on without us
@@ -91,6 +97,8 @@ def open_jobs(url: str, *, insecure: bool = False) -> "Jobs":
     headers = {"Authorization": f"Bearer {token.value}"} if token else {}
     from ray.job_submission import JobSubmissionClient
 
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     with _no_other_address():
         return Jobs(JobSubmissionClient(url, headers=headers), url)
 

@@ -95,8 +95,9 @@ def _next(ended: Ended, store: str, *, again: str) -> list[str]:
         )
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
         lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)} {HOSTS}")
-    shown = again.replace(" run ", " show ", 1).replace(" --json", "")
-    lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
+    if " run " in again:
+        shown = again.replace(" run ", " show ", 1).replace(" --json", "")
+        lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
     if FIRST in again:
         lines.append("  vocabox run configs/own_data.yaml  # after putting your files in it")
     return lines

@@ -92,5 +92,5 @@ def no_such_run(run: str, known: Sequence[str], *, place: str) -> SettingsError:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write("".join(visible(line) for line in text.splitlines(keepends=True)))
+    sys.stdout.write(visible(text.expandtabs()))
     sys.stdout.flush()

@@ -57,6 +57,7 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
     help="How long to wait for machines that a cluster does not have yet.",
 )
 @click.option("--paths-from", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.option("--instead-of", default="", hidden=True)  # the command that sent this one
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
 def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -89,5 +90,5 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     if as_json:
         write_event(finished_event(ended))
     else:
-        say_ending(ended, again=given.command_line(), store=store)
+        say_ending(ended, again=how["instead_of"] or given.command_line(), store=store)
     return int(ended.code)

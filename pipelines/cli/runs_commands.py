@@ -63,7 +63,7 @@ def logs(*, run: str, go_on: bool, store: str, address: str | None, insecure: bo
         job = job_named(jobs, run)
         if go_on:
             return follow(jobs, job)
-        click.echo(visible(jobs.text(job)), nl=False)
+        click.echo(visible(jobs.text(job).expandtabs()), nl=False)
         return 0
     view = _Replayed()
     for event in _events(store, _known(store, run), go_on=go_on):

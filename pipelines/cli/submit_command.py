@@ -33,7 +33,8 @@ def submit(*, config: str, settings: tuple[str, ...], address: str, store: str, 
     loaded = given.load_config(config, settings, given.check_dashboard(address))
     given.cuts_of(loaded.graph, how)
     cuts = [word for name, option in CUTS.items() for node in how[name] for word in (option, node)]
-    flags = ["--insecure-cluster"] if how["insecure"] else []
+    flags = ["--instead-of", given.command_line()]
+    flags += ["--insecure-cluster"] if how["insecure"] else []
     if how["schedule_timeout"] is not None:
         flags += ["--schedule-timeout", f"{how['schedule_timeout']:g}"]
     with given.refusals():

@@ -55,12 +55,7 @@ def drive(
 
     A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
 
-    Args:
-        loaded: the config.
-        store: where results and runs are.
-        emit: gets each event.
-        cuts: what part of the graph, and what to run again.
-        address: with executor, insecure and schedule_timeout_s the fields of `Spot`.
+    From `address` on it gets the fields of `Spot`.
 
     Raises:
         StoreError, StorageError, DamagedError: the store cannot be used.

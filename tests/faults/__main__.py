@@ -2,6 +2,7 @@
 
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
+    python -m tests.faults raylet [--times 10] [--seed 0]  kill -9 of a machine of its cluster
     python -m tests.faults commits                      a kill at every operation of a commit
 
 Exit code 1 when something was lost, torn or done twice, or when a fault planted on purpose was
@@ -18,8 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.small_cluster import SmallCluster
 from tests.faults import commits, page
 from tests.faults.kill import kill
+from tests.faults.raylet import lose_raylets
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
 
@@ -60,8 +63,29 @@ def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, An
     return rows, count > 0 and not torn and bool(caught)
 
 
+def _raylet(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    arguments = [str(page.write(folder))]
+    (folder / "ray").mkdir()
+    cluster = SmallCluster.start(folder / "ray")
+    try:
+        trials = lose_raylets(
+            folder, cluster, arguments=arguments, times=given.times, seed=given.seed,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    finally:
+        cluster.close()
+    whole = sum(not trial.wrong for trial in trials)
+    met = sum(trial.killed for trial in trials)
+    hit = sum(bool(trial.retried) for trial in trials)
+    print(f"{whole} of {len(trials)} whole; {met} lost a raylet before their end, {hit} of them work "
+          f"that was begun again. Again: python -m tests.faults raylet --times {given.times} "
+          f"--seed {given.seed}")  # fmt: skip
+    return [asdict(trial) for trial in trials], whole == len(trials) and met == whole and hit > 0
+
+
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
+    "raylet": (_raylet, "a machine of a small cluster lost in mid-run; 1.5 minutes a time"),
     "commits": (_commits, "every operation of a commit, and a wrong order planted; 10 s"),
 }
 

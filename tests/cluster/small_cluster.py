@@ -1,0 +1,132 @@
+"""Several raylets on this machine, on loopback and behind a token, in a process of their own.
+
+`python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines: `kill`,
+kill -9 of the raylet that came last; `add`, one more of one CPU. Each answers with one line.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class SmallCluster:
+    """The other end: started here, ended by `close`."""
+
+    process: "subprocess.Popen[str]"
+    gcs: str
+    url: str
+    environment: Mapping[str, str]
+
+    @classmethod
+    def start(cls, folder: Path, *, token: str | None = "", workers: int = 2) -> "SmallCluster":
+        """Start a head without CPUs and `workers` raylets of one CPU each.
+
+        Args:
+            folder: for its logs; its path is short.
+            token: that it wants; empty: a new one; None: it is open to all.
+            workers: how many raylets beside the head.
+        """
+        private = {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_memory_monitor_refresh_ms": "0",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_failure_threshold": "3",
+            "RAY_health_check_initial_delay_ms": "500",
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        }
+        plain = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
+        secret = {"RAY_AUTH_MODE": "disabled"}
+        if token is not None:
+            secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token or secrets.token_hex(32)}
+        environment = plain | private | secret
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.small_cluster", str(folder), str(workers)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(folder / "err.txt").open("w"),
+            text=True, cwd=ROOT, env=environment, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline() or "{}")
+        assert told, (folder / "err.txt").read_text()[-2000:]
+        return cls(process, told["gcs"], told["url"], environment)
+
+    def tell(self, word: str) -> Any:
+        """Have it do something; return what it answers."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End all of it: every process of its session."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as spot:
+        spot.bind(("127.0.0.1", 0))
+        return int(spot.getsockname()[1])
+
+
+def main() -> None:
+    """Be the cluster until stdin ends."""
+    from ray.cluster_utils import Cluster
+
+    folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+    port = _free_port()
+    small = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0, "include_dashboard": True, "dashboard_port": port,
+            "temp_dir": str(folder), **small,
+        },
+    )  # fmt: skip
+    added = 0
+
+    def add() -> Any:
+        nonlocal added
+        added += 1  # else all would unpack what a job takes along over one another
+        return cluster.add_node(num_cpus=1, runtime_env_dir_name=f"env{added}", **small)
+
+    nodes = [add() for _ in range(workers)]
+    print(json.dumps({"gcs": cluster.address, "url": f"http://127.0.0.1:{port}"}), flush=True)
+    for line in sys.stdin:
+        begun = time.monotonic()
+        if line.strip() == "kill":
+            node = nodes.pop()
+            pid = node.all_processes["raylet"][0].process.pid
+            os.kill(pid, signal.SIGKILL)
+            cluster.worker_nodes.remove(node)
+        else:
+            nodes.append(add())
+            pid = nodes[-1].all_processes["raylet"][0].process.pid
+        told = {"pid": pid, "seconds": round(time.monotonic() - begun, 2)}
+        print(json.dumps(told), flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
