@@ -34,6 +34,7 @@ CHATTY = (  # loggers of Ray's client, which tell users of its packages and sock
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+START = "Start the cluster (ray start --head, with ray[default]), or a tunnel to its dashboard."
 ENDED = ("done", "failed", "stopped")
 GRACE_S = 30  # for a driver that is told to stop; Ray's own 3 s lose a checkpoint
 AWAY_S = 60.0  # a head that is silent for so long is given up; the job goes on without us
@@ -90,7 +91,7 @@ def open_jobs(url: str, *, insecure: bool = False) -> "Jobs":
     """
     url = parse_url(url)
     parts = urlsplit(url)
-    knock(parts.hostname or "", parts.port or 0)
+    knock(parts.hostname or "", parts.port or 0, START)
     if not insecure:
         check_private(url)
     token = look(url, ask_dashboard(url), insecure=insecure)

@@ -111,8 +111,8 @@ def ours() -> Versions:
     return Versions(ray=version("ray"), python=platform.python_version())
 
 
-def knock(host: str, port: int) -> None:
-    """Raise ClusterError when nothing listens at an address; say how long it took."""
+def knock(host: str, port: int, do: str) -> None:
+    """Raise ClusterError when nothing listens at an address; say how long it took, and `do`."""
     begun = time.monotonic()
     try:
         socket.create_connection((host, port), timeout=KNOCK_S).close()
@@ -120,8 +120,7 @@ def knock(host: str, port: int) -> None:
         took = time.monotonic() - begun
         why = error.strerror or str(error)
         raise ClusterError(
-            f"--address: nothing listens at {host}:{port}; got '{why}' after {took:.1f} s. Start "
-            "the cluster (ray start --head), or leave --address out to run here."
+            f"--address: nothing listens at {host}:{port}; got '{why}' after {took:.1f} s. {do}"
         ) from error
 
 

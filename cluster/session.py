@@ -42,6 +42,8 @@ PRIVATE = {  # whatever the user has set
 OBJECTS_BYTES = 256 * 2**20  # results are small: bulk travels through the store
 SOCKET_ROOM = 40  # characters a folder may have: a socket's path has 107, Ray adds some 60
 
+HERE = "Start the cluster (ray start --head), or leave --address out to run here."
+
 Say = Callable[[str], None]
 
 
@@ -104,6 +106,22 @@ def prepare(address: Address) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(here)  # workers find the packages
 
 
+def reach(address: str, *, insecure: bool = False) -> None:
+    """Ask a cluster whether it would take us in, before anything is written or started.
+
+    Raises:
+        AddressError: the address is malformed.
+        ClusterError: nothing listens there, it is open to all, token, versions.
+    """
+    where = parse_address(address)
+    if where.kind == "local":
+        return
+    prepare(where)
+    host, port = (where.host, where.port) if where.kind == "cluster" else _nearby()
+    knock(host, port, HERE)
+    look(f"{host}:{port}", ask_head(host, port), insecure=insecure)
+
+
 @contextlib.contextmanager
 def open_session(
     address: str = "local",
@@ -128,7 +146,7 @@ def open_session(
     where = parse_address(address)
     prepare(where)
     if where.kind == "cluster":
-        knock(where.host, where.port)
+        knock(where.host, where.port, HERE)
     import ray
     from ray._private import ray_constants
 
@@ -250,7 +268,7 @@ def _hides(host: str, port: int) -> bool:
     if outer == host:
         return False
     try:
-        knock(outer, port)
+        knock(outer, port, HERE)
     except ClusterError:
         return True
     return False
@@ -274,5 +292,4 @@ def _nearby() -> tuple[str, int]:
             "--head), set RAY_ADDRESS, or leave --address out to run here."
         ) from error
     host, _, port = found.rpartition(":")
-    knock(host.strip("[]"), int(port))
     return host.strip("[]"), int(port)

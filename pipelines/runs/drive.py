@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.failures import EXIT
+from cluster.session import reach
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
@@ -75,6 +76,8 @@ def drive(
     if ready and before is not None:
         return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
+    if spot.is_cluster and not ready:
+        reach(address, insecure=insecure)
     place = open_store(store)
     directory = take(root, **names)
     if ready and not directory.events.is_file():

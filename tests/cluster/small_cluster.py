@@ -1,9 +1,11 @@
 """Several raylets on this machine, on loopback and behind a token, in a process of their own.
 
 `python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines: `kill`,
-kill -9 of the raylet that came last; `add`, one more of one CPU. Each answers with one line.
+kill -9 of the raylet that has most to do, the head left out; `add`, one more of one CPU. Each
+answers with one line.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -90,6 +92,22 @@ def _free_port() -> int:
         return int(spot.getsockname()[1])
 
 
+def _pid(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def _busy(raylet: int) -> list[str]:
+    """Return what the workers of a raylet call themselves while they work."""
+    found: list[str] = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            title = (place / "cmdline").read_bytes().split(b"\0")[0].decode()
+            if parent == raylet and title.startswith("ray::") and "IDLE" not in title:
+                found.append(title.removeprefix("ray::"))
+    return found
+
+
 def main() -> None:
     """Be the cluster until stdin ends."""
     from ray.cluster_utils import Cluster
@@ -116,14 +134,15 @@ def main() -> None:
     for line in sys.stdin:
         begun = time.monotonic()
         if line.strip() == "kill":
-            node = nodes.pop()
-            pid = node.all_processes["raylet"][0].process.pid
+            node = max(nodes, key=lambda one: len(_busy(_pid(one))))
+            nodes.remove(node)
+            pid, lost = _pid(node), _busy(_pid(node))
             os.kill(pid, signal.SIGKILL)
             cluster.worker_nodes.remove(node)
         else:
             nodes.append(add())
-            pid = nodes[-1].all_processes["raylet"][0].process.pid
-        told = {"pid": pid, "seconds": round(time.monotonic() - begun, 2)}
+            pid, lost = _pid(nodes[-1]), []
+        told = {"pid": pid, "lost": lost, "seconds": round(time.monotonic() - begun, 2)}
         print(json.dumps(told), flush=True)
     cluster.shutdown()
 

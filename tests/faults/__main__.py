@@ -77,9 +77,9 @@ def _raylet(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any
     whole = sum(not trial.wrong for trial in trials)
     met = sum(trial.killed for trial in trials)
     hit = sum(bool(trial.retried) for trial in trials)
-    print(f"{whole} of {len(trials)} whole; {met} lost a raylet before their end, {hit} of them work "
-          f"that was begun again. Again: python -m tests.faults raylet --times {given.times} "
-          f"--seed {given.seed}")  # fmt: skip
+    print(f"{whole} of {len(trials)} whole; {met} lost a raylet before their end, {hit} of them "
+          "work that was begun again.")  # fmt: skip
+    print(f"Again: python -m tests.faults raylet --times {given.times} --seed {given.seed}")
     return [asdict(trial) for trial in trials], whole == len(trials) and met == whole and hit > 0
 
 

@@ -1,6 +1,6 @@
 """Kill -9 of a raylet that is not the head while the real command runs on its cluster.
 
-A head without CPUs and two raylets of one; the last of them is killed, and one is added back.
+A head without CPUs and two raylets of one; one that is at work is killed, and one is added back.
 """
 
 import random
@@ -24,6 +24,7 @@ class RayletTrial:
     at_s: float
     killed: bool = False
     running: list[str] = field(default_factory=list[str])  # at that moment
+    lost: list[str] = field(default_factory=list[str])  # what worked on the machine that went
     retried: list[str] = field(default_factory=list[str])  # begun once more
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list[str])
@@ -71,7 +72,7 @@ def lose_one(
     trial.killed = command.process.poll() is None
     ended = command.states("done")
     trial.running = sorted((command.states("running") - ended).keys())
-    cluster.tell("kill")
+    trial.lost = cluster.tell("kill")["lost"]
     cluster.tell("add")
     if code := command.finish(timeout=10 * seconds + LOST_S):
         trial.wrong.append(f"it ended with {code}")
@@ -112,6 +113,6 @@ def lose_raylets(
             rng=random.Random(f"{seed}/{i}"), while_running="stage2" if i % 2 == 0 else "",
         )  # fmt: skip
         trials.append(trial)
-        say(f"{i + 1}/{times} at {trial.at_s} s in {trial.running}: {trial.wrong or 'whole'}; "
+        say(f"{i + 1}/{times} at {trial.at_s} s, lost {trial.lost}: {trial.wrong or 'whole'}; "
             f"again {trial.retried}; {trial.seconds} s")  # fmt: skip
     return trials
