@@ -4,7 +4,6 @@ A folder that is sent lies on the cluster for everyone there to read. So files c
 suffixes, never by a list of what to leave out; what git ignores and links stay here.
 """
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,39 +24,35 @@ class ParcelError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parcel:
-    """Files by their name in the job's folder: a place on this disk, or bytes made here."""
+    """Files by their name in the job's folder, read once: what has a digest is what is sent."""
 
-    files: Mapping[str, Path | bytes]
+    files: Mapping[str, bytes]
 
     @property
     def size(self) -> int:
         """Return the bytes of all files."""
-        return sum(_size(content) for content in self.files.values())
+        return sum(map(len, self.files.values()))
 
     @property
     def digest(self) -> str:
         """Return the sha256 over names and contents, in order."""
         whole = sha256()
-        for name, content in sorted(self.files.items()):
-            data = content if isinstance(content, bytes) else content.read_bytes()
+        for name, data in sorted(self.files.items()):
             whole.update(f"{name}\0{len(data)}\0".encode())
             whole.update(data)
         return whole.hexdigest()
 
     def listing(self) -> list[str]:
         """Return one line a file, and one for the sum."""
-        lines = [f"{_size(content):>9,}  {name}" for name, content in sorted(self.files.items())]
+        lines = [f"{len(data):>9,}  {name}" for name, data in sorted(self.files.items())]
         return [*lines, f"{self.size:>9,}  bytes in {len(self.files)} files"]
 
     def unpack(self, folder: Path) -> None:
         """Write all files below an empty folder."""
-        for name, content in self.files.items():
+        for name, data in self.files.items():
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                place.write_bytes(content)
-            else:
-                shutil.copyfile(content, place, follow_symlinks=False)
+            place.write_bytes(data)
 
 
 def pack(page: str, *, root: Path = ROOT) -> Parcel:
@@ -66,11 +61,11 @@ def pack(page: str, *, root: Path = ROOT) -> Parcel:
     Raises:
         ParcelError: more than MOST_BYTES, or a package is not there.
     """
-    files: dict[str, Path | bytes] = {}
+    files: dict[str, bytes] = {}
     for name in _tracked(root) or _walked(root):
         place = root / name
         if place.suffix in SENT and not _linked(place, root) and place.is_file():
-            files[name] = place
+            files[name] = place.read_bytes()
     for package in PACKAGES:
         if f"{package}/__init__.py" not in files:
             raise ParcelError(f"{root}: must hold {package}/; got none. Run it from the checkout.")
@@ -80,7 +75,7 @@ def pack(page: str, *, root: Path = ROOT) -> Parcel:
     files[PAGE] = page.encode()
     parcel = Parcel(files=files)
     if parcel.size > MOST_BYTES:
-        most = sorted(files, key=lambda name: _size(files[name]))[-3:]
+        most = sorted(files, key=lambda name: len(files[name]))[-3:]
         raise ParcelError(
             f"{root}: at most {MOST_BYTES:,} bytes are sent; got {parcel.size:,}, most of them in "
             f"{', '.join(most)}. Take large files out of the packages."
@@ -108,7 +103,3 @@ def _walked(root: Path) -> list[str]:
 def _linked(place: Path, root: Path) -> bool:
     between = [place, *place.parents]
     return any(part.is_symlink() for part in between[: between.index(root)])
-
-
-def _size(content: Path | bytes) -> int:
-    return len(content) if isinstance(content, bytes) else content.stat().st_size

@@ -50,6 +50,7 @@ class SmallCluster:
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder),  # Ray notes there which cluster is the last: not another's
         }
         plain = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         secret = {"RAY_AUTH_MODE": "disabled"}

@@ -165,9 +165,10 @@ def test_B109_more_than_there_will_ever_be(client: Client, wanted: str, words: s
     place = ["--address", client.cluster.gcs, "--store", str(client.folder / f"wants{wanted}")]
     code, said, wrong = client.call(*line, *place, "--schedule-timeout", "2")
     assert code == 7, wrong
-    assert f"run_on.evaluate: {words}" in wrong
-    assert "(waited 2 s)" in wrong
+    assert f"run_on.evaluate: {words}" in wrong, "told while it waits"
     ended = json.loads(said.splitlines()[-1])
+    assert f"run_on.evaluate: {words}" in ended["reason"]
+    assert "(waited 2 s)" in ended["reason"]
     assert (ended["event"], ended["status"], ended["code"]) == ("finished", "failed", 7)
 
 
@@ -207,7 +208,12 @@ def test_a_job_is_stopped_by_its_run_from_anywhere(client: Client) -> None:
     first = client.start(*line, "--store", str(client.folder / "long"))
     assert first.stdout is not None
     run = next(first.stdout).partition(":")[0]
-    assert any("stage1: running" in said for said in first.stdout)
+    lines: list[str] = []
+    for said in first.stdout:
+        lines.append(said)
+        if "stage1: running" in said:
+            break
+    assert "stage1: running" in lines[-1], lines
     code, said, _ = client.call("stop", run, "--address", client.cluster.url)
     assert (code, said) == (0, f"{run}: asked to stop.\n")
     rest, wrong = first.communicate(timeout=200)
