@@ -57,15 +57,20 @@ class SmallCluster:
         if token is not None:
             secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token or secrets.token_hex(32)}
         environment = plain | private | secret
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.small_cluster", str(folder), str(workers)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(folder / "err.txt").open("w"),
-            text=True, cwd=ROOT, env=environment, start_new_session=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline() or "{}")
-        assert told, (folder / "err.txt").read_text()[-2000:]
-        return cls(process, told["gcs"], told["url"], environment)
+        for attempt in (1, 2):  # a head gives up after 30 s, which a busy machine may take
+            place = folder / str(attempt)
+            place.mkdir()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.cluster.small_cluster", str(place), str(workers)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+                stderr=(place / "err.txt").open("w"), env=environment, start_new_session=True,
+            )  # fmt: skip
+            assert process.stdout is not None
+            if line := process.stdout.readline():
+                told = json.loads(line)
+                return cls(process, told["gcs"], told["url"], environment)
+            cls(process, "", "", environment).close()
+        raise RuntimeError((place / "err.txt").read_text()[-2000:])
 
     def tell(self, word: str) -> Any:
         """Have it do something; return what it answers."""

@@ -64,7 +64,7 @@ def lose_one(
         if while_running in command.states("running"):
             break
         time.sleep(0.02)
-    until = time.monotonic() + rng.uniform(0.05, 0.5 if while_running else 0.9) * seconds
+    until = time.monotonic() + rng.uniform(0.02, 0.2 if while_running else 0.9) * seconds
     while command.process.poll() is None and time.monotonic() < until:
         command.hear()
         time.sleep(0.02)
