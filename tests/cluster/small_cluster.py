@@ -50,7 +50,6 @@ class SmallCluster:
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(folder),  # Ray notes there which cluster is the last: not another's
         }
         plain = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         secret = {"RAY_AUTH_MODE": "disabled"}
@@ -58,8 +57,9 @@ class SmallCluster:
             secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token or secrets.token_hex(32)}
         environment = plain | private | secret
         for attempt in (1, 2):  # a head gives up after 30 s, which a busy machine may take
-            place = folder / str(attempt)
-            place.mkdir()
+            place = folder / str(attempt) / "ray"  # in it Ray notes which cluster is the last,
+            place.mkdir(parents=True)
+            environment["TMPDIR"] = str(place.parent)  # and looks there: for ours, not another's
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.cluster.small_cluster", str(place), str(workers)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
