@@ -34,6 +34,7 @@ CHATTY = (  # loggers of Ray's client, which tell users of its packages and sock
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+YOUNG = "No available agent"  # what a head answers that has just been started
 START = "Start the cluster (ray start --head, with ray[default]), or a tunnel to its dashboard."
 ENDED = ("done", "failed", "stopped")
 GRACE_S = 30  # for a driver that is told to stop; Ray's own 3 s lose a checkpoint
@@ -151,21 +152,26 @@ class Jobs:
             parcel: the files it needs.
             about: shown with the job; no secret.
         """
+        until = time.monotonic() + AWAY_S
         with tempfile.TemporaryDirectory(prefix="vocabox-") as folder:
             parcel.unpack(Path(folder))
-            try:
-                self._client.submit_job(
-                    entrypoint=command,
-                    submission_id=f"{run}-{attempt}",
-                    runtime_env={"working_dir": folder, "env_vars": dict(THERE)},
-                    metadata={"vocabox": run, **about},
-                )
-            except RuntimeError as error:
-                job = self.last(run)
-                if job is not None and job.attempt >= attempt:
-                    return False
-                raise SessionError(_refused(self.url, error)) from error
-        return True
+            while True:
+                try:
+                    self._client.submit_job(
+                        entrypoint=command,
+                        submission_id=f"{run}-{attempt}",
+                        runtime_env={"working_dir": folder, "env_vars": dict(THERE)},
+                        metadata={"vocabox": run, **about},
+                    )
+                except RuntimeError as error:
+                    job = self.last(run)
+                    if job is not None and job.attempt >= attempt:
+                        return False
+                    if YOUNG not in str(error) or time.monotonic() > until:
+                        raise SessionError(_refused(self.url, error)) from error
+                    time.sleep(1.0)
+                else:
+                    return True
 
     def follow(self, job: Job, write: Callable[[str], None]) -> Job:
         """Write the log of a job from its beginning until it ends; return how it ended.
