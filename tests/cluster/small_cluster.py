@@ -125,6 +125,8 @@ def main() -> None:
         initialize_head=True,
         head_node_args={
             "num_cpus": 0, "include_dashboard": True, "dashboard_port": port,
+            "dashboard_agent_listen_port": _free_port(),  # 52365 may be another Ray's
+           
             "temp_dir": str(folder), **small,
         },
     )  # fmt: skip
