@@ -126,7 +126,6 @@ def main() -> None:
         head_node_args={
             "num_cpus": 0, "include_dashboard": True, "dashboard_port": port,
             "dashboard_agent_listen_port": _free_port(),  # 52365 may be another Ray's
-           
             "temp_dir": str(folder), **small,
         },
     )  # fmt: skip
