@@ -181,10 +181,10 @@ class Jobs:
         Raises:
             SessionError: the head was silent for AWAY_S; the job may go on.
         """
-        seen, silent_since = 0, None
+        once, silent_since = _Once(write), None
         while True:
             try:
-                seen = asyncio.run(self._tail(job.id, seen, write))
+                asyncio.run(self._tail(job.id, once))
                 now = self.last(job.run)
                 if now is None:
                     raise SessionError(f"{job.id}: is gone from {self.url}. Look at the cluster.")
@@ -197,14 +197,10 @@ class Jobs:
                     raise SessionError(_refused(self.url, error)) from error
             time.sleep(0.5)
 
-    async def _tail(self, job: str, seen: int, write: Callable[[str], None]) -> int:
-        at = 0
+    async def _tail(self, job: str, once: "_Once") -> None:
+        once.at = 0  # each connection begins with the first line
         async for part in self._client.tail_job_logs(job):
-            at += len(part)
-            if at > seen:
-                write(part[len(part) - (at - seen) :] if at - seen < len(part) else part)
-                seen = at
-        return seen
+            once.take(part)
 
     def text(self, job: Job) -> str:
         """Return what a job has said so far."""
@@ -213,6 +209,22 @@ class Jobs:
     def stop(self, job: Job) -> bool:
         """Ask a job to stop (SIGTERM, then GRACE_S seconds); return whether it was running."""
         return bool(self._client.stop_job(job.id))
+
+
+class _Once:
+    """Writes a text that comes in parts, and again from its beginning, without saying any twice."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+        self.at = self.seen = 0  # letters of this connection, and of all
+
+    def take(self, part: str) -> None:
+        """Write what of a part is new."""
+        self.at += len(part)
+        new = self.at - self.seen
+        if new > 0:
+            self.seen = self.at
+            self.write(part[-new:])
 
 
 def _lost() -> tuple[type[Exception], ...]:
