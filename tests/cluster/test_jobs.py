@@ -66,7 +66,12 @@ def test_a_cut_connection_says_nothing_twice(jobs: Jobs) -> None:
 
 def test_a_head_that_was_just_started_is_asked_again(jobs: Jobs) -> None:
     jobs._client.refusals = ["500: No available agent to submit job, please try again later."] * 3
-    how: dict[str, Any] = {"attempt": 1, "command": "python", "parcel": Parcel(files={}), "about": {}}
+    how: dict[str, Any] = {
+        "attempt": 1,
+        "command": "python",
+        "parcel": Parcel(files={}),
+        "about": {},
+    }
     assert jobs.submit(RUN, **how)
     assert not jobs.submit(RUN, **how), "somebody else was first"
     jobs._client.refusals = ["500: the disk is full"]
