@@ -1,8 +1,9 @@
 """Several raylets on this machine, on loopback and behind a token, in a process of their own.
 
-`python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines: `kill`,
-kill -9 of the raylet that has most to do, the head left out; `add`, one more of one CPU. Each
-answers with one line.
+`python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines, each
+with one line: `kill`, kill -9 of the raylet that has most to do, the head left out; `lose`, and of
+all that it had started, as when a machine goes; `add`, one more of one CPU. A worker may outlive its
+raylet, and what it was at still counts.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+IDLE = ("IDLE", "DashboardAgent", "RuntimeEnvAgent", "Board")  # processes whose loss costs no work
 ROOT = Path(__file__).parents[2]
 
 
@@ -102,16 +104,21 @@ def _pid(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
-def _busy(raylet: int) -> list[str]:
-    """Return what the workers of a raylet call themselves while they work."""
-    found: list[str] = []
+def _started(parent: int) -> dict[int, str]:
+    """Return the processes that one has started, and what each calls itself."""
+    found: dict[int, str] = {}
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
-            parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            title = (place / "cmdline").read_bytes().split(b"\0")[0].decode()
-            if parent == raylet and title.startswith("ray::") and "IDLE" not in title:
-                found.append(title.removeprefix("ray::"))
+            if int((place / "stat").read_text().rsplit(")", 1)[1].split()[1]) == parent:
+                title = (place / "cmdline").read_bytes().split(b"\0")[0].decode()
+                found[int(place.name)] = title
     return found
+
+
+def _busy(raylet: int) -> list[str]:
+    """Return what the workers of a raylet call themselves while they work."""
+    names = [title.partition("ray::")[2] for title in _started(raylet).values()]
+    return [name for name in names if name and not name.startswith(IDLE)]
 
 
 def main() -> None:
@@ -140,11 +147,14 @@ def main() -> None:
     print(json.dumps({"gcs": cluster.address, "url": f"http://127.0.0.1:{port}"}), flush=True)
     for line in sys.stdin:
         begun = time.monotonic()
-        if line.strip() == "kill":
+        if line.strip() in ("kill", "lose"):
             node = max(nodes, key=lambda one: len(_busy(_pid(one))))
             nodes.remove(node)
             pid, lost = _pid(node), _busy(_pid(node))
-            os.kill(pid, signal.SIGKILL)
+            below = list(_started(pid)) if line.strip() == "lose" else []
+            for each in (pid, *below):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
             cluster.worker_nodes.remove(node)
         else:
             nodes.append(add())

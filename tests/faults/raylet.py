@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from cluster.storage import open_store
 from tests.cluster.small_cluster import SmallCluster
@@ -21,6 +22,7 @@ LOST_S = 60.0  # to notice a lost machine, and to start its work again, on a bus
 class RayletTrial:
     """One run during which a raylet was lost, and what is wrong with what it left."""
 
+    how: str
     at_s: float
     killed: bool = False
     running: list[str] = field(default_factory=list[str])  # at that moment
@@ -45,6 +47,7 @@ def lose_one(
     rng: random.Random,
     seconds: float,
     while_running: str = "",
+    how: Literal["kill", "lose"] = "lose",
 ) -> RayletTrial:
     """Kill a raylet in the middle of one run, add one, and say what is wrong in the end.
 
@@ -56,6 +59,7 @@ def lose_one(
         rng: of the moment.
         seconds: that the undisturbed run took.
         while_running: a node to wait for before the moment; empty: any time.
+        how: kill the raylet alone (its workers may end their work), or all of the machine.
     """
     command = on_cluster(arguments, cluster, store=store)
     started = time.monotonic()
@@ -68,11 +72,11 @@ def lose_one(
     while command.process.poll() is None and time.monotonic() < until:
         command.hear()
         time.sleep(0.02)
-    trial = RayletTrial(at_s=round(time.monotonic() - started, 2))
+    trial = RayletTrial(how=how, at_s=round(time.monotonic() - started, 2))
     trial.killed = command.process.poll() is None
     ended = command.states("done")
     trial.running = sorted((command.states("running") - ended).keys())
-    trial.lost = cluster.tell("kill")["lost"]
+    trial.lost = cluster.tell(how)["lost"]
     cluster.tell("add")
     if code := command.finish(timeout=10 * seconds + LOST_S):
         trial.wrong.append(f"it ended with {code}")
@@ -111,8 +115,9 @@ def lose_raylets(
         trial = lose_one(
             arguments, cluster, alone=alone, store=store, seconds=seconds,
             rng=random.Random(f"{seed}/{i}"), while_running="stage2" if i % 2 == 0 else "",
+            how="kill" if i % 4 == 3 else "lose",
         )  # fmt: skip
         trials.append(trial)
-        say(f"{i + 1}/{times} at {trial.at_s} s, lost {trial.lost}: {trial.wrong or 'whole'}; "
+        say(f"{i + 1}/{times} {trial.how} at {trial.at_s} s, lost {trial.lost}: {trial.wrong or 'whole'}; "
             f"again {trial.retried}; {trial.seconds} s")  # fmt: skip
     return trials
