@@ -54,6 +54,10 @@ class Executor(Protocol):
         """Make what a body calls with each record."""
         ...
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at each record of a call that `wait` itself runs; the others need none."""
+        ...
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         ...
@@ -77,6 +81,7 @@ class Board:
     def __init__(self) -> None:
         self._latest: dict[str, Record] = {}
         self._numbers: deque[tuple[str, Record]] = deque(maxlen=KEPT)
+        self.heard: Callable[[], None] = lambda: None  # called after each record
 
     def put(self, name: str, record: Record) -> None:
         """Take a record of a call."""
@@ -84,6 +89,7 @@ class Board:
             self._latest[name] = record
         if record.get("metrics") or record.get("note"):
             self._numbers.append((name, record))
+        self.heard()
 
     def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
         """Return the latest record of each call, and the records with metrics not read yet."""
@@ -186,6 +192,9 @@ class RayExecutor:
         """Make what a body calls with each record; it may be sent to any worker."""
         return BoardReporter(self._board, name)
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
         if time.monotonic() - self._asked < PACE_S:
@@ -258,6 +267,10 @@ class InProcessExecutor:
     def reporter(self, name: str) -> Callable[[Record], None]:
         """Make what a body calls with each record."""
         return lambda record: self._board.put(name, record)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at each record."""
+        self._board.heard = heard
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""

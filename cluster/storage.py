@@ -1,5 +1,6 @@
 """A store: six verbs over a folder. What is put there is absent or whole, and stays."""
 
+import errno
 import json
 import os
 import uuid
@@ -9,6 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 FORMAT = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a good place, which does not take more now
 LATER = ("s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs")
 
 
@@ -52,7 +54,7 @@ class LocalStore:
         try:
             return self._put(final, data, durable=sync == "durable")
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def _put(self, final: Path, data: bytes | Path, *, durable: bool) -> bool:
         if final.exists():
@@ -91,7 +93,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def list(self, name: str) -> list[str]:
         """Return the sorted last parts of the names directly below a name; drafts are left out."""
@@ -101,7 +103,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def exists(self, name: str) -> bool:
         """Say whether a name, or something below it, is there."""
@@ -120,7 +122,7 @@ class LocalStore:
         try:
             final.unlink(missing_ok=True)
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
         """Make an empty folder of a name that was never used, for bulk files; return its path."""
@@ -129,7 +131,7 @@ class LocalStore:
             self._folder(final.parent, durable=True)
             final.mkdir()
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return final
 
     def set_aside(self, name: str) -> Path | None:
@@ -142,7 +144,7 @@ class LocalStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return place
 
 
@@ -153,6 +155,7 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
 
     Raises:
         StoreError: not a store, not writable, of a newer version, or a scheme not known.
+        StorageError: the disk is full or broken.
     """
     root = _place(where)
     if root.exists() and not root.is_dir():
@@ -168,14 +171,14 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
             )
         elif mode == "write":
             root.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"version": FORMAT}).encode()
-            LocalStore(root).put_new("format", text)
+            LocalStore(root).put_new("format", json.dumps({"version": FORMAT}).encode())
         if mode == "write":
             _probe(root)
     except OSError as error:
-        reason = error.strerror or str(error)
+        if error.errno in FULL:
+            raise fault(error, root) from error
         raise StoreError(
-            f"--store: {root} cannot be written; got '{reason}'. "
+            f"--store: {root} cannot be written; got '{error.strerror or error}'. "
             "Name a place you may write to, with room."
         ) from error
     return LocalStore(root)
@@ -286,12 +289,12 @@ def _create(draft: Path, final: Path) -> bool:
     return True
 
 
-def _fault(error: OSError, path: Path) -> StorageError:
+def fault(error: OSError, place: Path | str) -> StorageError:
+    """Return an error that says which place on the disk failed, and what to do."""
     if isinstance(error, StorageError):
         return error
-    reason = error.strerror or str(error)
     return StorageError(
         error.errno,
-        f"store: {path} cannot be read or written; got '{reason}'. "
+        f"store: {place} cannot be read or written; got '{error.strerror or error}'. "
         "Make room or mend the disk, and run the same command again",
     )

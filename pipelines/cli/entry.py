@@ -77,6 +77,18 @@ def _stop() -> click.Command:
     return stop
 
 
+def _store() -> click.Command:
+    from pipelines.cli.store_command import store
+
+    return store
+
+
+def _lineage() -> click.Command:
+    from pipelines.cli.lineage_command import lineage
+
+    return lineage
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
@@ -88,6 +100,8 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "status": _status,
     "logs": _logs,
     "stop": _stop,
+    "store": _store,
+    "lineage": _lineage,
 }
 
 
@@ -179,19 +193,21 @@ def _interrupted(given: Sequence[str]) -> int:
 
 def _failed(error: Exception, given: Sequence[str]) -> int:
     """Say what failed in one line; the traceback goes to a file that the line names."""
-    from cluster.failures import Budget, Fail, decide, failure_of
+    from cluster.failures import EXIT, Budget, Fail, decide, failure_of
 
-    last = decide(failure_of(error, where=NAME), attempt=10**6, policy=Budget())
+    failure = failure_of(error, where=NAME)
+    last = decide(failure, attempt=10**6, policy=Budget())
     code = last.code if isinstance(last, Fail) else 1
+    text = visible(failure.text)
+    if "--json" in given:
+        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
+    if code == EXIT["owned"]:  # nothing is wrong: another driver works on the run
+        click.echo(text, err=True)
+        return code
     with tempfile.NamedTemporaryFile(
         "w", prefix="vocabox-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
         traceback.print_exception(error, file=log)
-    text = visible(str(error).strip() or type(error).__name__)
-    if code == 1:
-        text = f"{type(error).__name__}: {text}"
-    if "--json" in given:
-        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
     click.echo(f"{text}\nThe traceback is in {log.name}.", err=True)
     return code
 

@@ -2,17 +2,17 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from pipelines.cli.work import WORK
+from pipelines.runs.spelled import STORE
 from pipelines.settings.problems import Problem, SettingsError
 
-STORE = ".vocabox"
+CUTS = {"--until": "until", "--from": "start", "--only": "only", "--force": "force"}
 
 config_argument = click.argument("config", metavar="CONFIG")
 settings_argument = click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
@@ -40,13 +40,14 @@ def dashboard_option(*, required: bool) -> Callable[[Callable[..., Any]], Callab
 
 def cut_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --until, --from, --only and --force to a command."""
-    for name, word, text in (
-        ("--force", "force", "Run this node again although its result is there."),
-        ("--only", "only", "Run this node alone; what it needs must be there."),
-        ("--from", "start", "Run this node again, and all that use it."),
-        ("--until", "until", "Stop after this node."),
+    for name, text in (
+        ("--force", "Run this node again although its result is there."),
+        ("--only", "Run this node alone; what it needs must be there."),
+        ("--from", "Run this node again, and all that use it."),
+        ("--until", "Stop after this node."),
     ):
-        command = click.option(name, word, multiple=True, metavar="NODE", help=text)(command)
+        option = click.option(name, CUTS[name], multiple=True, metavar="NODE", help=text)
+        command = option(command)
     return command
 
 
@@ -64,8 +65,15 @@ def load_config(
     return loaded
 
 
-def check_store(where: str) -> list[Problem]:
-    """Say why a store cannot be used; nothing is written."""
+def warned(loaded: Any) -> list[str]:
+    """Return what a loaded config is warned of: a line that counts, and one a warning."""
+    count = len(loaded.warnings)
+    head = f"{count} warning{'s' if count != 1 else ''}:"
+    return [head, *(f"  {warning}" for warning in loaded.warnings)] if count else []
+
+
+def check_store(where: str, *, mode: Literal["read", "write"] = "write") -> list[Problem]:
+    """Say why a store cannot be used, or (mode read) cannot be looked at; nothing is written."""
     from cluster.storage import StoreError, open_store
 
     try:
@@ -76,7 +84,7 @@ def check_store(where: str) -> list[Problem]:
     if not there.is_dir():
         do = "Name another place."
         return [Problem(where="--store", what="a file is in the way", got=str(there), do=do)]
-    if not os.access(there, os.W_OK):
+    if mode == "write" and not os.access(there, os.W_OK):
         do = "Name a place you may write to."
         return [Problem(where="--store", what="not writable", got=str(there), do=do)]
     return []
@@ -105,17 +113,11 @@ def check_dashboard(address: str) -> list[Problem]:
     return []
 
 
-def refuse(found: Sequence[Problem]) -> None:
-    """Raise the problems, if there are any."""
-    if found:
-        raise SettingsError(found)
-
-
 def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
     """Return the cuts of a command, or raise: a name is no node, or they contradict."""
     from pipelines.graph.cuts import Cuts, scope
 
-    cuts = Cuts(**{name: tuple(how[name]) for name in ("until", "start", "only", "force")})
+    cuts = Cuts(**{name: tuple(how[name]) for name in CUTS.values()})
     with refusals():
         scope(graph, cuts)
     return cuts
@@ -131,7 +133,11 @@ def refusals() -> Generator[None]:
     from cluster.storage import StoreError
     from pipelines.graph.checks import GraphError
     from pipelines.graph.cuts import CutError
+    from pipelines.graph.frozen import FrozenError
+    from pipelines.graph.lineage import UnknownResultError
     from pipelines.graph.outside import OutsideError
+    from pipelines.graph.rebuilt import RebuildError
+    from pipelines.runs.kept_runs import UnknownRunError
 
     try:
         yield
@@ -139,13 +145,23 @@ def refusals() -> Generator[None]:
         AddressError,
         ClusterError,
         CutError,
+        FrozenError,
         GraphError,
         OutsideError,
         ParcelError,
         StoreError,
         TrackingError,
+        RebuildError,
+        UnknownResultError,
+        UnknownRunError,
     ) as error:
         raise SettingsError(map(Problem.told, str(error).splitlines())) from error
+
+
+def refuse(found: Sequence[Problem]) -> None:
+    """Raise what was found, if anything was."""
+    if found:
+        raise SettingsError(found)
 
 
 def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
@@ -231,10 +247,3 @@ def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
         found |= dict.fromkeys(p for p in inside if not p.name.startswith("."))
     once = {os.path.abspath(path): path for path in reversed(found)}
     return list(reversed(once.values())), problems
-
-
-def command_line() -> str:
-    """Return the command line as it was given, to be shown again."""
-    import shlex
-
-    return shlex.join(["vocabox", *sys.argv[1:]])

@@ -6,9 +6,7 @@ import click
 
 from pipelines.cli import given
 from pipelines.cli.work import WORK
-
-CUTS = {"until": "--until", "start": "--from", "only": "--only", "force": "--force"}
-
+from pipelines.runs.spelled import command
 
 EXAMPLE = "vocabox submit configs/first_run.yaml --address http://head:8265 --dry-run"
 
@@ -32,8 +30,12 @@ def submit(*, config: str, settings: tuple[str, ...], address: str, store: str, 
     """
     loaded = given.load_config(config, settings, given.check_dashboard(address))
     given.cuts_of(loaded.graph, how)
-    cuts = [word for name, option in CUTS.items() for node in how[name] for word in (option, node)]
-    flags = ["--instead-of", given.command_line()]
+    parts = {option: how[name] for option, name in given.CUTS.items()}
+    cuts = [word for option, nodes in parts.items() for node in nodes for word in (option, node)]
+    options = {**parts, "--address": [address]}
+    again = command("submit", config, settings, store=store, options=options)
+    again += " --insecure-cluster" if how["insecure"] else ""
+    flags = ["--instead-of", again]
     flags += ["--insecure-cluster"] if how["insecure"] else []
     if how["schedule_timeout"] is not None:
         flags += ["--schedule-timeout", f"{how['schedule_timeout']:g}"]

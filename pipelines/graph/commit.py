@@ -12,16 +12,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
 from pipelines.graph.artifact import ArtifactKind, missing
 from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
+from pipelines.graph.claims import Claimant, claim, let_go
 from pipelines.graph.key import SCHEMA, label
 from pipelines.graph.node import RunOn, Task
 from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
+from pipelines.graph.provenance import check_versions, provenance
 from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
@@ -37,7 +39,7 @@ class Call:
     key: str
     node: str
     recipe: str
-    run: str
+    claimant: Claimant  # the run this is for; one without a name claims nothing
     fn: Callable[[Task], Mapping[str, object] | None]
     cfg: Any
     parts: Mapping[str, Callable[..., Any]]
@@ -50,6 +52,7 @@ class Call:
     code_digest: str
     sources: Mapping[str, str]
     git: Mapping[str, Any] | None
+    keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
     forced: Literal["no", "yes"] = "no"
     reporter: Callable[[dict[str, Any]], None] | None = None
 
@@ -71,7 +74,8 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         key, digest and attempt of the artifact that counts, seconds and notes of its body,
-        `found` (it was there), `differs` (another writer won with other bytes).
+        `found` (it was there), `differs` (another writer won with other bytes). Or `claimed`: the
+        claim of another run that is making it.
     """
     call = Call(**payload)
     check_same(
@@ -81,7 +85,21 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         digest=call.code_digest,
         sources=call.sources,
     )
+    check_versions(call.node, call.keyed)
     store = open_store(call.store)
+    if not call.claimant.run:
+        return _made(call, store)
+    standing = claim(store, call.key, call.claimant)
+    if standing.run != call.claimant.run:
+        return {"claimed": asdict(standing)}
+    try:
+        return _made(call, store)
+    finally:
+        let_go(store, standing, call.key)
+
+
+def _made(call: Call, store: LocalStore) -> dict[str, Any]:
+    """Return the result that is there, or make it."""
     present = read_record(store, call.key) if call.forced == "no" else None
     if present and not first_look(store, present, check="sizes"):
         return _answer(present, found=True, differs=False)
@@ -145,17 +163,24 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         "inputs": dict(call.identities),
         "makes": [call.makes.name, call.makes.version],
         "files": {name: list(entry) for name, entry in files.items()},
-        "run": call.run,
+        "run": call.claimant.run,
+        "epoch": call.claimant.epoch,
         "attempt": attempt,
         "host": socket.gethostname(),
         "started": started,
         "seconds": round(seconds, 6),
-        "cpu_s": round(spent, 6),
         "rss_max": most_memory(),
         "notes": plain_notes(notes or {}),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
+        **_beside(call, seconds=seconds, cpu_s=spent),
     }
+
+
+def _beside(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
+    places = {name: place.files for name, place in call.inputs.items() if place.files}
+    on, keyed = call.run_on, call.keyed
+    return provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s)
 
 
 def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:

@@ -8,8 +8,10 @@ from cluster.failures import Failure
 from cluster.storage import LocalStore
 from pipelines.graph.checks import need_of, room
 from pipelines.graph.circumstances import git_state
+from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import Call
-from pipelines.graph.key import label
+from pipelines.graph.estimate import estimate
+from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Node, upstream
 from pipelines.graph.reasons import past
@@ -22,7 +24,7 @@ def payload_of(
     *,
     lookup: Lookup,
     recipe: str,
-    run: str,
+    claimant: Claimant,
     forced: Literal["no", "yes"],
     reporter: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def payload_of(
         key=known.key,
         node=node.name,
         recipe=recipe,
-        run=run,
+        claimant=claimant,
         fn=node.fn,
         cfg=node.cfg,
         parts=dict(node.parts),
@@ -46,6 +48,7 @@ def payload_of(
         code_digest=known.code,
         sources=lookup.sources(known),
         git=git_state(),
+        keyed=lookup.keyed,
         forced=forced,
         reporter=reporter,
     )
@@ -55,12 +58,14 @@ def payload_of(
 def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
     cpus, gpus = need_of(node)
-    took = past(store, recipe=recipe, node=node.name).seconds(label(node.fn))
+    before = past(store, recipe=recipe, node=node.name)
+    settings = plain(node.cfg, where=node.name)
+    took = estimate(before, fn=label(node.fn), settings=settings)
     return Job(
         name=node.name,
         after=tuple(above.name for above in upstream(node)),
         need=Need(cpus, gpus, gang=node.run_on.workers > 0),
-        weight=took or 1.0,
+        weight=took.seconds if took else 1.0,
     )
 
 

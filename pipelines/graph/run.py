@@ -13,6 +13,8 @@ from cluster.storage import LocalStore
 from pipelines.graph import schedule
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.checks import GraphError, check, need_of, room
+from pipelines.graph.circumstances import keyed
+from pipelines.graph.claims import AGAIN_S, Claim, Claimant, Rivals
 from pipelines.graph.closure import Code
 from pipelines.graph.commit import execute
 from pipelines.graph.cuts import Cuts, Scope, scope
@@ -38,6 +40,7 @@ def walk(
     emit: Emit,
     cuts: Cuts | None = None,
     run: str = "",
+    epoch: int = 0,
     stop: Callable[[], bool] = lambda: False,
     on_failure: Literal["stop", "continue"] = "stop",
     on_damage: Literal["stop", "repair"] = "stop",
@@ -54,7 +57,8 @@ def walk(
         executor: where calls run.
         emit: gets each event as it happens (node, progress, metrics, retry, note).
         cuts: what part of the graph, and what to run again.
-        run: the name of this run, written into records.
+        run: the name of this run, written into records; it claims what it makes.
+        epoch: of this run's owner.
         stop: asked several times a second; true ends the walk as interrupted.
         on_failure: stop submitting after the first failure, or run all that does not need it.
         on_damage: what to do when a result is there and not whole.
@@ -66,14 +70,14 @@ def walk(
     """
     cuts = cuts or Cuts()
     limits = scope(graph, cuts)
-    lookup = Lookup(store, code=Code(), memory=memory)
+    lookup = Lookup(store, code=Code(), memory=memory, keyed=keyed(graph.keyed_versions))
     if problems := check(graph, code=lookup.code):
         raise GraphError(problems)
     lookup.look_at([node for node in graph.every() if node.name in limits.wanted])
     if limits.cached:
         plan(graph, store, cuts, code=lookup.code)  # says which results are not there
     walker = _Walk(graph, limits, lookup, executor, emit)
-    walker.run, walker.drain_s = run, drain_s
+    walker.run, walker.epoch, walker.drain_s = run, epoch, drain_s
     walker.on_failure, walker.on_damage = on_failure, on_damage
     return walker.go(stop)
 
@@ -82,6 +86,7 @@ class _Walk:
     """The state of one walk: the pure schedule, and what it needs to act on it."""
 
     run: str
+    epoch: int
     drain_s: float
     on_failure: str
     on_damage: str
@@ -97,6 +102,7 @@ class _Walk:
         self.known: dict[str, Identified] = {}
         self.outcomes: dict[str, NodeOutcome] = {}
         self.attempts, self.texts = Attempts(), set[str]()
+        self.rivals = Rivals(self.store)
         self.opened = False
         self.drain_until: float | None = None
         jobs = [job_of(n, store=self.store, recipe=graph.recipe) for n in self.nodes.values()]
@@ -178,6 +184,7 @@ class _Walk:
         if problems := [p for node in rest for p in room(node, capacity)]:
             raise GraphError(problems)
         self.opened = True
+        self.executor.listen(lambda: self.tell.heard(self.executor))
         self._tell(schedule.Capacity(capacity.get("cpus", 0.0), capacity.get("gpus", 0.0)))
 
     def _submit(self, name: str) -> None:
@@ -189,7 +196,7 @@ class _Walk:
             known,
             lookup=self.lookup,
             recipe=self.graph.recipe,
-            run=self.run,
+            claimant=Claimant(run=self.run, epoch=self.epoch, over=self.rivals.taken(name)),
             forced="yes" if name in self.limits.forced else "no",
             reporter=self.executor.reporter(name),
         )
@@ -217,6 +224,9 @@ class _Walk:
         if end.error is not None:
             self._error(end.name, end.error)
             return
+        if (met := (end.value or {}).get("claimed")) is not None:
+            self._wait_for(end.name, Claim(**met))
+            return
         record = read_record(self.store, self.known[end.name].key)
         if record is None or first_look(self.store, record, check="sizes"):
             text = f"{end.name}: said it was done, and its record is not there. Look at the store."
@@ -226,6 +236,13 @@ class _Walk:
             text = "not deterministic: it ran twice and gave other bytes; the first are kept"
             self.tell.note(end.name, text)
         self._take(end.name, record, "cached" if (end.value or {}).get("found") else "done")
+
+    def _wait_for(self, name: str, met: Claim) -> None:
+        """Try a node again soon: another run is making its result."""
+        if text := self.rivals.meet(name, met):
+            self.tell.note(name, text)
+        self.attempts.later(name, after_s=AGAIN_S)
+        self._tell(schedule.Freed(name))
 
     def _error(self, name: str, error: Failure) -> None:
         """Ask the table what to do about a failure, and do it."""

@@ -2,19 +2,26 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from cluster.call import Executor
 from cluster.failures import EXIT
+from cluster.lease import TTL_S, DeposedError, Lease
+from cluster.lease import take as own
 from cluster.session import reach
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
+from pipelines.graph.forecast import machine_cpus
+from pipelines.graph.frozen import check_frozen
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
+from pipelines.graph.show import spoken_forecast
 from pipelines.runs.directory import RunDirectory, finished_before, take
+from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.on_cluster import check_nodes
@@ -23,6 +30,8 @@ from pipelines.runs.spot import Spot, executor_at
 from pipelines.runs.stopping import StopFile, stopping
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 from pipelines.runs.waiting import to_run, wait_for_room
+
+GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,18 +58,23 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    frozen: Literal["no", "yes"] = "no",
+    take_over_after: float = TTL_S,
     insecure: bool = False,
     schedule_timeout_s: float = 0.0,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
-    A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
-
-    From `address` on it gets the fields of `Spot`.
+    A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
+    its last metrics are told again. Else it is a new run, tracked as any other.
+    A run has one driver: another one is refused while it lives, and goes on after
+    `take_over_after` seconds without a sign of life. Fields of `Spot` say where it runs.
 
     Raises:
+        OwnedError: another driver works on the run.
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
+        FrozenError: code or versions are not those of earlier results, and that was asked for.
         TrackingError: the place for tracking would never take this run.
         AddressError, ClusterError, SessionError: Ray cannot be had.
     """
@@ -68,71 +82,142 @@ def drive(
     spot = Spot(executor, address, insecure, schedule_timeout_s)
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.root
-    ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
+    if frozen == "yes":
+        check_frozen(planned)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
     before = finished_before(root, **names)
-    if ready and before is not None:
-        return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
-    if spot.is_cluster and not ready:
+    if _is_ready(planned) and before is not None:
+        _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
+        return _again(planned, before, emit, where=where, waiting=waiting)
+    if spot.is_cluster and not _is_ready(planned):
         reach(address, insecure=insecure)
     place = open_store(store)
-    directory = take(root, **names)
-    if ready and not directory.events.is_file():
-        where = None  # all was found: nothing to track
-    journal = Journaled(loaded, directory, tracked=where, emit=emit)
-    if where is not None:
-        _tell(journal, away)
-        _send(where, waiting, emit)
-    started = time.monotonic()
-    outcome, number = _walked(
-        loaded, planned, directory, journal, store=place, cuts=cuts, place=spot, ready=ready
-    )
-    seconds = round(time.monotonic() - started, 1)
-    finished = _finish(
-        loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
-    )
-    if finished.status == "interrupted" and number == signal.SIGTERM:
-        finished = replace(finished, code=EXIT["preempted"])
-    whole = all(entry.state != "left out" for entry in planned.nodes)
-    if finished.status == "done" and whole:
-        directory.finish(_without_unsent(finished))
-    journal({"event": "finished", **_without_unsent(finished)})
-    return replace(finished, unsent=journal.close())
+    directory = take(place, **names)
+    with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
+        if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
+            return _again(planned, directory, emit, where=where, waiting=waiting)
+        journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
+        _tell(journal, _outlook(planned, address))
+        if where is not None:
+            _tell(journal, away and f"{away} {GOES_ON}")
+            _send(where, waiting, emit)
+        run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
+        return replace(run.go(spot), unsent=journal.close())
 
 
-def _walked(
-    loaded: Loaded,
-    planned: Plan,
-    directory: RunDirectory,
-    journal: Journaled,
-    *,
-    store: LocalStore,
-    cuts: Cuts,
-    place: Spot,
-    ready: bool,
-) -> tuple[Outcome, int | None]:
-    """Walk the graph where it is to run; return how that ended and the signal that stopped it."""
-    wish = StopFile(store, directory.run)
-    wish.clear()
-    with stopping(wish) as stop, executor_at(place, journal, ready=ready) as calls:
-        outcome = None
-        if place.is_cluster and not ready:
-            check_nodes(loaded.graph, store=store, uri=str(store.root), run=directory.run)
-            nodes, patience = to_run(loaded.graph, planned), place.schedule_timeout_s
-            outcome = wait_for_room(nodes, calls, timeout_s=patience, stop=stop.asked, emit=journal)
-        outcome = outcome or walk(
-            loaded.graph,
-            store=store,
-            executor=calls,
-            emit=journal,
-            cuts=cuts,
+def _outlook(planned: Plan, address: str) -> str | None:
+    """Say what is to run and what it may cost; of a cluster elsewhere the CPUs are not known."""
+    if _is_ready(planned) or address != "local":
+        return None
+    found = planned.forecast(cpus=machine_cpus())
+    return f"{found.runs} of {len(planned.nodes)} nodes to run; {spoken_forecast(found)}."
+
+
+def _is_ready(planned: Plan) -> bool:
+    return all(entry.state in ("cached", "left out") for entry in planned.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run that this driver owns."""
+
+    loaded: Loaded
+    directory: RunDirectory
+    planned: Plan
+    store: LocalStore
+    cuts: Cuts
+    lease: Lease
+    journal: Journaled
+    tracking: Tracked | None
+
+    def go(self, spot: Spot) -> Finished:
+        """Walk the graph, and write how that ended unless another driver owns the run by then."""
+        fenced = Fenced(self.lease, self.journal)
+        ready, started = _is_ready(self.planned), time.monotonic()
+        wish = StopFile(self.store, self.directory.run)
+        wish.clear()
+
+        def asked() -> bool:
+            return stop.asked() or fenced.lost is not None
+
+        with stopping(wish) as stop, executor_at(spot, fenced, ready=ready) as calls:
+            outcome = None
+            if spot.is_cluster and not ready:
+                outcome = self._room(calls, fenced, asked, timeout_s=spot.schedule_timeout_s)
+            outcome = outcome or walk(
+                self.loaded.graph,
+                store=self.store,
+                executor=calls,
+                emit=fenced,
+                cuts=self.cuts,
+                run=self.directory.run,
+                epoch=self.lease.epoch,
+                stop=asked,
+            )
+        try:
+            fenced.flush()
+            self.lease.record("ended", status=outcome.status)
+        except DeposedError as error:
+            return Finished(
+                status="failed", code=EXIT["owned"], run=self.directory.run, reason=str(error)
+            )
+        finished = self._finish(outcome, seconds=round(time.monotonic() - started, 1))
+        if finished.status == "interrupted" and stop.number == signal.SIGTERM:
+            finished = replace(finished, code=EXIT["preempted"])
+        whole = all(entry.state != "left out" for entry in self.planned.nodes)
+        if finished.status == "done" and whole:
+            self.directory.finish(self.store, _without_unsent(finished))
+        fenced({"event": "finished", **_without_unsent(finished)})
+        return finished
+
+    def _room(
+        self, calls: Executor, emit: Seen, stop: Callable[[], bool], *, timeout_s: float
+    ) -> Outcome | None:
+        """Check that every node can do our work, and wait for room; None: there is room for all."""
+        graph, run = self.loaded.graph, self.directory.run
+        check_nodes(graph, store=self.store, uri=str(self.store.root), run=run)
+        nodes = to_run(graph, self.planned)
+        return wait_for_room(nodes, calls, timeout_s=timeout_s, stop=stop, emit=emit)
+
+    def _finish(self, outcome: Outcome, *, seconds: float) -> Finished:
+        """Keep the model and the numbers, write the page, and say how the run ended."""
+        directory, tracking = self.directory, self.tracking
+        metrics = metrics_of(outcome.artifacts)
+        if metrics:
+            metrics["cost/wall_s"] = seconds
+        texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
+        told = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
+        reason = "\n".join(told) or None
+        keep_numbers(directory, outcome.artifacts, metrics)
+        return Finished(
+            status=outcome.status,
+            code=outcome.code,
             run=directory.run,
-            stop=stop.asked,
+            nodes={
+                name: {"state": n.state, "key": n.key, "seconds": round(n.seconds, 3)}
+                for name, n in outcome.nodes.items()
+            },
+            metrics=metrics,
+            model=keep_model(directory, outcome.artifacts),
+            report=write_report(
+                self.loaded,
+                directory,
+                self.planned,
+                outcome,
+                store=self.store,
+                metrics=metrics,
+                reason=reason,
+            ),
+            tracking=None if tracking is None else tracking.uri,
+            reason=reason,
         )
-        return outcome, stop.number
+
+
+def _noting(emit: Seen) -> Callable[[str], None]:
+    return lambda text: emit({"event": "note", "text": text})
 
 
 def _tell(emit: Seen, text: str | None) -> None:
@@ -179,42 +264,6 @@ def _again(
         metrics=how.get("metrics", {}),
         unsent=left,
         **kept,
-    )
-
-
-def _finish(
-    loaded: Loaded,
-    directory: RunDirectory,
-    planned: Plan,
-    outcome: Outcome,
-    *,
-    store: LocalStore,
-    tracking: Tracked | None,
-    seconds: float,
-) -> Finished:
-    """Keep the model and the numbers, write the page, and say how the run ended."""
-    metrics = metrics_of(outcome.artifacts)
-    if metrics:
-        metrics["cost/wall_s"] = seconds
-    texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
-    errors = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
-    reason = "\n".join(errors) or None
-    keep_numbers(directory, outcome.artifacts, metrics)
-    return Finished(
-        status=outcome.status,
-        code=outcome.code,
-        run=directory.run,
-        nodes={
-            name: {"state": n.state, "key": n.key, "seconds": round(n.seconds, 3)}
-            for name, n in outcome.nodes.items()
-        },
-        metrics=metrics,
-        model=keep_model(directory, outcome.artifacts),
-        report=write_report(
-            loaded, directory, planned, outcome, store=store, metrics=metrics, reason=reason
-        ),
-        tracking=None if tracking is None else tracking.uri,
-        reason=reason,
     )
 
 

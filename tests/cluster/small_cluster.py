@@ -2,8 +2,8 @@
 
 `python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines, each
 with one line: `kill`, kill -9 of the raylet that has most to do, the head left out; `lose`, and of
-all that it had started, as when a machine goes; `add`, one more of one CPU. A worker may outlive its
-raylet, and what it was at still counts.
+all that it had started, as when a machine goes; `add`, one more of one CPU. A worker may outlive
+its raylet, and what it was at still counts.
 """
 
 import contextlib

@@ -118,6 +118,6 @@ def lose_raylets(
             how="kill" if i % 4 == 3 else "lose",
         )  # fmt: skip
         trials.append(trial)
-        say(f"{i + 1}/{times} {trial.how} at {trial.at_s} s, lost {trial.lost}: {trial.wrong or 'whole'}; "
-            f"again {trial.retried}; {trial.seconds} s")  # fmt: skip
+        say(f"{i + 1}/{times} {trial.how} at {trial.at_s} s, lost {trial.lost}: "
+            f"{trial.wrong or 'whole'}; again {trial.retried}; {trial.seconds} s")  # fmt: skip
     return trials

@@ -65,6 +65,7 @@ def test_the_example_of_a_help_works(
         "standings": lambda store, **how: [Standing(run="joint-1", status="failed", heard=None)],
         "events": lambda store, **how: ([], 0),
         "stop": lambda store, **how: None,
+        "drawn_of_config": lambda config, settings: [],
     }
     with work(**rows):
         result = call(*shlex.split(example[1]))
