@@ -154,12 +154,7 @@ class RayExecutor:
     @property
     def capacity(self) -> Mapping[str, float]:
         """Say how many CPUs and GPUs the cluster has at this moment."""
-        alive = [n["Resources"] for n in self._ray.nodes() if n["Alive"]] or [{}]
-        found: dict[str, float] = {}
-        for name, resource in (("cpus", "CPU"), ("gpus", "GPU")):
-            each = [machine.get(resource, 0.0) for machine in alive]
-            found |= {name: sum(each), f"machine_{name}": max(each)}
-        return found
+        return machines_now()
 
     def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
         """Start a call as soon as its resources are free."""
