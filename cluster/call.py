@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from cluster.failures import Failure, failure_of
+from cluster.on_nodes import machines_now
 from cluster.ray_faults import fault_of
 
 Record = dict[str, Any]  # one say(): done, total, text, metrics; or a note for people

@@ -96,7 +96,7 @@ def standings(store: str, *, run: str | None) -> list[Any]:
     from cluster.storage import open_store
     from pipelines.runs.states import runs_in, standing
 
-    found = runs_in(open_store(store, mode="read").root)
+    found = runs_in(open_store(store, mode="read"))
     return [standing(directory) for directory in found if run in (None, directory.run)]
 
 
@@ -105,7 +105,7 @@ def events(store: str, *, run: str, offset: int) -> tuple[list[dict[str, Any]], 
     from cluster.journal import read_events
     from cluster.storage import open_store
 
-    place = open_store(store, mode="read").root / "runs" / run / "events.jsonl"
+    place = open_store(store, mode="read").home / "runs" / run / "events.jsonl"
     return read_events(place, offset=offset)
 
 

@@ -5,7 +5,6 @@ and flushed, and the first writer of a key wins.
 """
 
 import os
-import shutil
 import socket
 import time
 import uuid
@@ -16,15 +15,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
+from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
+from cluster.store_files import digest_of
 from pipelines.graph.artifact import ArtifactKind, missing
+from pipelines.graph.at_hand import Place, ThroughStore, open_input
 from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
 from pipelines.graph.claims import Claimant, claim, let_go
 from pipelines.graph.key import SCHEMA, label
-from pipelines.graph.node import RunOn, Task
-from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
+from pipelines.graph.node import AtHand, Here, RunOn, Task
+from pipelines.graph.outside import THREADS, OutsideError, stamp_of
 from pipelines.graph.provenance import check_versions, provenance
-from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
+from pipelines.graph.record import Record, first_look, home, read_record, sealed
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
 
@@ -45,7 +46,7 @@ class Call:
     parts: Mapping[str, Callable[..., Any]]
     makes: ArtifactKind
     run_on: RunOn
-    inputs: Mapping[str, "Place"]
+    inputs: Mapping[str, Place]
     identities: Mapping[str, Any]  # inputs as the manifest holds them
     settings: Any  # plain
     code: Mapping[str, str]
@@ -55,15 +56,6 @@ class Call:
     keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
     forced: Literal["no", "yes"] = "no"
     reporter: Callable[[dict[str, Any]], None] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where an input lies: an artifact, some files of one, or a user's files with their stamps."""
-
-    key: str | None = None
-    files: Mapping[str, str] | None = None  # role -> relative to the artifact, or absolute
-    stamps: Mapping[str, str] | None = None  # role -> stamp of a user's file or folder
 
 
 def execute(payload: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +78,11 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         sources=call.sources,
     )
     check_versions(call.node, call.keyed)
-    store = open_store(call.store)
+    return carry_out(call, open_store(call.store, mode="join"))
+
+
+def carry_out(call: Call, store: Store) -> dict[str, Any]:
+    """Do what `execute` does, in an open store and with code that is known to be the driver's."""
     if not call.claimant.run:
         return _made(call, store)
     standing = claim(store, call.key, call.claimant)
@@ -98,48 +94,50 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         let_go(store, standing, call.key)
 
 
-def _made(call: Call, store: LocalStore) -> dict[str, Any]:
+def _made(call: Call, store: Store) -> dict[str, Any]:
     """Return the result that is there, or make it."""
     present = read_record(store, call.key) if call.forced == "no" else None
     if present and not first_look(store, present, check="sizes"):
         return _answer(present, found=True, differs=False)
     attempt = uuid.uuid4().hex
-    out = store.new_folder(f"{home(call.key)}/{attempt}")
+    name = f"{home(call.key)}/{attempt}"
+    out = store.new_folder(name)
     try:
         body = _run(call, store, attempt, out)
+        store.publish(name, out)
         winner = _publish(store, body, call.forced)
     except BaseException:
-        _drop(store, call.key, attempt, out)
+        _drop(store, call.key, attempt)
         raise
-    if winner.body["attempt"] != attempt:
-        shutil.rmtree(out, ignore_errors=True)
     store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
-    shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
+    with suppress(StorageError):  # what is left is litter, and the result is there
+        if winner.body["attempt"] != attempt:
+            store.drop(name)
+        store.drop(f"work/{call.key}")
     differs = winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
 
 
-def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, Any]:
+def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
     """Run the body and return the manifest to publish."""
-    inputs = {name: _open(store, place, name) for name, place in call.inputs.items()}
-    scratch = store.path(f"work/{call.key}")
-    scratch.mkdir(parents=True, exist_ok=True)
+    inputs = {name: open_input(store, place, name) for name, place in call.inputs.items()}
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
 
-    def aside(place: Path) -> Path:
-        return store.set_aside(str(place.relative_to(store.root))) or place
+    def aside(place: Path) -> str:
+        return store.set_aside(str(place.relative_to(store.home))) or str(place)
 
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
         parts=call.parts,
         out=out,
-        scratch=scratch,
+        scratch=store.scratch(call.key),
         run_on=call.run_on,
         say=saying,
         note=saying.note,
         set_aside=aside,
+        at_hand=_at_hand(call, store, out),
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
@@ -177,25 +175,33 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
     }
 
 
+def _at_hand(call: Call, store: Store, out: Path) -> AtHand:
+    if isinstance(store, LocalStore):
+        return Here()
+    return ThroughStore(store=store.uri, home=store.home, out=out, places=call.inputs)
+
+
 def _beside(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
     places = {name: place.files for name, place in call.inputs.items() if place.files}
     on, keyed = call.run_on, call.keyed
     return provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s)
 
 
-def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:
+def _drop(store: Store, key: str, attempt: str) -> None:
     """Remove a half attempt, unless the record was created before the fault."""
     with suppress(StorageError):
         present = read_record(store, key)
         if present is None or present.body["attempt"] != attempt:
-            shutil.rmtree(out, ignore_errors=True)
+            store.drop(f"{home(key)}/{attempt}")
 
 
-def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
+def _publish(store: Store, body: dict[str, Any], forced: str) -> Record:
     """Create the manifest, the commit point; return the one that counts."""
     name = f"{home(body['key'])}/manifest.json"
     own = Record(body)
     for _ in range(8):
+        if store.put_new(name, sealed(body)):
+            return own
         present = read_record(store, body["key"])
         if present is None:
             if store.exists(name) and read_record(store, body["key"]) is None:
@@ -206,21 +212,18 @@ def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
             return present  # the same bytes again
         else:
             store.delete(name)
-        if store.put_new(name, sealed(body)):
-            return own
     raise DamagedError(
         f"{name}: is there and cannot be read; got 8 failed tries. Look at the store."
     )
 
 
 def seal(out: Path) -> dict[str, tuple[int, str]]:
-    """Hash and flush all files below a folder; return name -> (bytes, sha256), sorted.
+    """Hash all files below a folder; return name -> (bytes, sha256), sorted.
 
     Raises:
         ValueError: something is neither a file nor a folder.
     """
     names: list[str] = []
-    folders = [out]
     for folder, below, files in os.walk(out):
         for name in (*below, *files):
             path = Path(folder) / name
@@ -229,42 +232,18 @@ def seal(out: Path) -> dict[str, tuple[int, str]]:
                     f"{path.relative_to(out)}: an artifact holds files and folders; "
                     "got a link or device. Copy the bytes."
                 )
-        folders += [Path(folder) / name for name in below]
         names += [str((Path(folder) / name).relative_to(out)) for name in files]
     names.sort()
     if len(names) <= FEW:
-        entries = [_seal_file(out / name) for name in names]
+        entries = [_entry(out / name) for name in names]
     else:
         with ThreadPoolExecutor(THREADS) as pool:
-            entries = list(pool.map(lambda name: _seal_file(out / name), names))
-    for folder in reversed(folders):
-        sync_folder(folder)
-    sync_folder(out.parent)
+            entries = list(pool.map(lambda name: _entry(out / name), names))
     return dict(zip(names, entries, strict=True))
 
 
-def _seal_file(path: Path) -> tuple[int, str]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return os.fstat(handle).st_size, file_digest(path)
-    finally:
-        os.close(handle)
-
-
-def _open(store: LocalStore, place: Place, name: str) -> Path | dict[str, Path]:
-    """Return where an input lies; the first read in a process checks that it is whole."""
-    if place.key is None:
-        return {role: Path(path) for role, path in (place.files or {}).items()}
-    record = read_record(store, place.key)
-    if record is None:
-        raise DamagedError(f"input {name}: its record is gone; got {place.key[:12]}. Run again.")
-    if found := first_look(store, record, check="small"):
-        raise set_aside(store, record, found)
-    root = record.place(store)
-    if place.files is None:
-        return root
-    return {role: root / relative for role, relative in place.files.items()}
+def _entry(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, digest_of(path)
 
 
 def _check_unchanged(call: Call) -> None:

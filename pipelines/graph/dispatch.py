@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from cluster.failures import Failure
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.checks import need_of, room
 from pipelines.graph.circumstances import git_state
 from pipelines.graph.claims import Claimant
@@ -31,7 +31,7 @@ def payload_of(
     """Return the fields of a `Call`; all of them can be pickled."""
     node = known.node
     call = Call(
-        store=str(lookup.store.root),
+        store=lookup.store.uri,
         key=known.key,
         node=node.name,
         recipe=recipe,
@@ -55,7 +55,7 @@ def payload_of(
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
 
 
-def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
+def job_of(node: Node, *, store: Store, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
     cpus, gpus = need_of(node)
     before = past(store, recipe=recipe, node=node.name)

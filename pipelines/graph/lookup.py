@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
+from pipelines.graph.at_hand import Place
 from pipelines.graph.closure import Code, code_digest
-from pipelines.graph.commit import Place
 from pipelines.graph.key import Identity, node_key, plain
 from pipelines.graph.node import Node, Outside, View
 from pipelines.graph.outside import Found, look
@@ -35,7 +35,7 @@ class Lookup:
 
     def __init__(
         self,
-        store: LocalStore,
+        store: Store,
         *,
         code: Code | None = None,
         memory: Literal["use", "ignore"] = "use",

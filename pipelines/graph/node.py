@@ -1,9 +1,10 @@
 """The nouns of a graph: a call to make, what goes in, and where it runs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pipelines.graph.artifact import ArtifactKind
 
@@ -66,6 +67,40 @@ class View:
     files: Mapping[str, str]  # role -> name relative to the artifact
 
 
+class AtHand(Protocol):
+    """What a gang asks for whose workers may be on other machines than the node's own process."""
+
+    def bring(self, folder: Path) -> None:
+        """Bring the newest checkpoints of a machine that is gone into a folder below scratch."""
+        ...
+
+    def working(
+        self, arg: Mapping[str, Any], *, rank: int
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """Give a worker its argument with places of its own machine; carry what it leaves."""
+        ...
+
+    def collect(self) -> None:
+        """Bring a result that a worker wrote elsewhere to the node's `out`."""
+        ...
+
+
+class Here:
+    """All is at hand: every machine sees the same disk."""
+
+    def bring(self, folder: Path) -> None:
+        """Bring nothing."""
+
+    @contextmanager
+    def working(self, arg: Mapping[str, Any], *, rank: int) -> Generator[dict[str, Any]]:
+        """Give the argument as it is."""
+        del rank
+        yield dict(arg)
+
+    def collect(self) -> None:
+        """Bring nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What a node's function gets."""
@@ -78,7 +113,8 @@ class Task:
     run_on: RunOn
     say: Say
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
-    set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
+    set_aside: Callable[[Path], str]  # moves what is damaged below scratch to the quarantine
+    at_hand: AtHand = field(default_factory=Here)
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
@@ -76,7 +76,7 @@ class Plan:
 
 def plan(
     graph: Graph,
-    store: LocalStore,
+    store: Store,
     cuts: Cuts | None = None,
     *,
     code: Code | None = None,

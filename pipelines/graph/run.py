@@ -4,12 +4,11 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from cluster.call import Executor, Finished
 from cluster.failures import EXIT, Fail, Failure, Retry, failure_of
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph import schedule
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.checks import GraphError, check, need_of, room
@@ -21,7 +20,7 @@ from pipelines.graph.cuts import Cuts, Scope, scope
 from pipelines.graph.dispatch import job_of, payload_of, too_large
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Graph, upstream
-from pipelines.graph.outcome import NodeOutcome, Outcome, Status
+from pipelines.graph.outcome import Artifacts, NodeOutcome, Outcome, Status
 from pipelines.graph.plan import plan
 from pipelines.graph.reasons import keep_texts
 from pipelines.graph.record import Record, first_look, read_record, set_aside
@@ -35,7 +34,7 @@ CANCEL_S = 15.0  # for running nodes to end after they were told to
 def walk(
     graph: Graph,
     *,
-    store: LocalStore,
+    store: Store,
     executor: Executor,
     emit: Emit,
     cuts: Cuts | None = None,
@@ -312,5 +311,5 @@ class _Walk:
         return self._outcome("interrupted", EXIT["interrupted"])
 
     def _outcome(self, status: Status, code: int) -> Outcome:
-        places: dict[str, Path] = {n: r.place(self.store) for n, r in self.records.items()}
+        places = Artifacts(self.store, self.records)
         return Outcome(status=status, code=code, nodes=dict(self.outcomes), artifacts=places)

@@ -11,7 +11,7 @@ from cluster.failures import EXIT
 from cluster.lease import TTL_S, DeposedError, Lease
 from cluster.lease import take as own
 from cluster.session import reach
-from cluster.storage import LocalStore, open_store
+from cluster.storage import Store, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.forecast import machine_cpus
@@ -20,6 +20,7 @@ from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
 from pipelines.graph.show import spoken_forecast
+from pipelines.runs.carried import bring_results, bring_runs, keep_run
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
@@ -81,9 +82,10 @@ def drive(
     cuts = cuts or Cuts()
     spot = Spot(executor, address, insecure, schedule_timeout_s)
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
-    planned, root = plan(loaded.graph, found, cuts), found.root
+    planned, root = plan(loaded.graph, found, cuts), found.home
     if frozen == "yes":
         check_frozen(planned)
+    bring_runs(found, recipe=loaded.recipe)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
@@ -91,21 +93,24 @@ def drive(
     away = where.away() if where else None
     if _is_ready(planned) and before is not None:
         _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
-        return _again(planned, before, emit, where=where, waiting=waiting)
+        return _again(planned, before, emit, store=found, where=where, waiting=waiting)
     if spot.is_cluster and not _is_ready(planned):
         reach(address, insecure=insecure)
     place = open_store(store)
+    where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
     directory = take(place, **names)
     with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
-            return _again(planned, directory, emit, where=where, waiting=waiting)
+            return _again(planned, directory, emit, store=place, where=where, waiting=waiting)
         journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
         _tell(journal, _outlook(planned, address))
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
         run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
-        return replace(run.go(spot), unsent=journal.close())
+        finished = replace(run.go(spot), unsent=journal.close())
+        keep_run(place, directory, say=_noting(emit))
+        return finished
 
 
 def _outlook(planned: Plan, address: str) -> str | None:
@@ -127,7 +132,7 @@ class _Run:
     loaded: Loaded
     directory: RunDirectory
     planned: Plan
-    store: LocalStore
+    store: Store
     cuts: Cuts
     lease: Lease
     journal: Journaled
@@ -178,7 +183,7 @@ class _Run:
     ) -> Outcome | None:
         """Check that every node can do our work, and wait for room; None: there is room for all."""
         graph, run = self.loaded.graph, self.directory.run
-        check_nodes(graph, store=self.store, uri=str(self.store.root), run=run)
+        check_nodes(graph, store=self.store, uri=self.store.uri, run=run)
         nodes = to_run(graph, self.planned)
         return wait_for_room(nodes, calls, timeout_s=timeout_s, stop=stop, emit=emit)
 
@@ -238,6 +243,7 @@ def _again(
     before: RunDirectory,
     emit: Seen,
     *,
+    store: Store,
     where: Tracked | None,
     waiting: Sequence[RunDirectory],
 ) -> Finished:
@@ -245,6 +251,7 @@ def _again(
 
     Only what that run has not sent yet is tracked.
     """
+    bring_results(store, before.run)
     how = before.finished() or {}
     nodes: dict[str, dict[str, Any]] = {}
     for entry in planned.nodes:
@@ -252,6 +259,8 @@ def _again(
             nodes[entry.name] = {"state": "cached", "key": entry.key, "seconds": 0.0}
             emit({"event": "node", "node": entry.name, "state": "cached", "key": entry.key})
     kept = {name: how.get(name) for name in ("model", "report", "tracking")}
+    for name, place in (("model", before.model), ("report", before.report)):
+        kept[name] = kept[name] and str(place)  # on this machine, whichever made it
     left = 0
     for sender in _send(where, waiting, emit) if where else []:
         left += sender.close()

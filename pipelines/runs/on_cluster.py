@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.on_nodes import Said, on_each_node
 from cluster.reach import ClusterError
-from cluster.storage import LocalStore, StoreError, open_store
+from cluster.storage import Store, StoreError, open_store
 from pipelines.graph.closure import Code, code_digest
 from pipelines.graph.node import Graph
 from pipelines.graph.same_code import OtherCodeError, check_same, code_for, source_digests
@@ -14,7 +14,7 @@ from pipelines.graph.same_code import OtherCodeError, check_same, code_for, sour
 Check = tuple[Callable[..., Any], Any, Mapping[str, Any], str, Mapping[str, str]]
 
 
-def check_nodes(graph: Graph, *, store: LocalStore, uri: str, run: str) -> None:
+def check_nodes(graph: Graph, *, store: Store, uri: str, run: str) -> None:
     """Ask every node of the open session once; the marker that is written goes again.
 
     Args:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from cluster.journal import every_event
+from cluster.storage import Store
+from pipelines.runs.carried import bring_runs
 from pipelines.runs.directory import RunDirectory
 
 
@@ -21,9 +22,11 @@ class Standing:
     reason: str | None = None
 
 
-def runs_in(store: Path) -> list[RunDirectory]:
-    """List the runs of all recipes in a store, by name and number."""
-    places = [p for p in (store / "runs").glob("*-*") if (p / "config.json").is_file()]
+def runs_in(store: Store) -> list[RunDirectory]:
+    """List the runs of all recipes in a store, by name and number; what is elsewhere is brought."""
+    for recipe in sorted({name.rpartition("-")[0] for name in store.list("runs")}):
+        bring_runs(store, recipe=recipe)
+    places = [p for p in (store.home / "runs").glob("*-*") if (p / "config.json").is_file()]
     found = [(m[1], int(m[2]), p) for p in places if (m := re.fullmatch(r"(.+)-(\d+)", p.name))]
     return [RunDirectory(run=place.name, path=place) for _, _, place in sorted(found)]
 
