@@ -1,9 +1,9 @@
 """Several raylets on this machine, on loopback and behind a token, in a process of their own.
 
-`python -m tests.cluster.small_cluster FOLDER WORKERS` prints one JSON line and obeys lines, each
-with one line: `kill`, kill -9 of the raylet that has most to do, the head left out; `lose`, and of
-all that it had started, as when a machine goes; `add`, one more of one CPU. A worker may outlive
-its raylet, and what it was at still counts.
+`python -m tests.cluster.small_cluster FOLDER WORKERS CPUS` prints one JSON line and obeys lines,
+each with one line: `kill`, kill -9 of the raylet that has most to do, the head left out; `lose`,
+and of all that it had started, as when a machine goes; `add`, one more. A worker may outlive its
+raylet, and what it was at still counts.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from typing import Any
 
 IDLE = ("IDLE", "DashboardAgent", "RuntimeEnvAgent", "Board")  # processes whose loss costs no work
 ROOT = Path(__file__).parents[2]
+MARK = "VOCABOX_SMALL_CLUSTER"  # in the environment of all that a cluster starts
 
 
 @dataclass
@@ -34,13 +35,16 @@ class SmallCluster:
     environment: Mapping[str, str]
 
     @classmethod
-    def start(cls, folder: Path, *, token: str | None = "", workers: int = 2) -> "SmallCluster":
-        """Start a head without CPUs and `workers` raylets of one CPU each.
+    def start(
+        cls, folder: Path, *, token: str | None = "", workers: int = 2, cpus: int = 1
+    ) -> "SmallCluster":
+        """Start a head without CPUs and `workers` raylets of `cpus` each.
 
         Args:
             folder: for its logs; its path is short.
             token: that it wants; empty: a new one; None: it is open to all.
             workers: how many raylets beside the head.
+            cpus: that each of them says it has.
         """
         private = {
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -57,13 +61,14 @@ class SmallCluster:
         secret = {"RAY_AUTH_MODE": "disabled"}
         if token is not None:
             secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token or secrets.token_hex(32)}
-        environment = plain | private | secret
+        environment = plain | private | secret | {MARK: secrets.token_hex(8)}
         for attempt in (1, 2):  # a head gives up after 30 s, which a busy machine may take
             place = folder / str(attempt) / "ray"  # in it Ray notes which cluster is the last,
             place.mkdir(parents=True)
             environment["TMPDIR"] = str(place.parent)  # and looks there: for ours, not another's
+            how = [str(place), str(workers), str(cpus)]
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.small_cluster", str(place), str(workers)],
+                [sys.executable, "-m", "tests.cluster.small_cluster", *how],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
                 stderr=(place / "err.txt").open("w"), env=environment, start_new_session=True,
             )  # fmt: skip
@@ -83,15 +88,27 @@ class SmallCluster:
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
-        """End all of it: every process of its session."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        """End all of it: drivers of jobs too, which have sessions of their own, and clients."""
+        while found := _marked(self.environment[MARK]):
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.1)
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
+
+
+def _marked(mark: str) -> list[int]:
+    """Return the living processes that were started with this mark in their environment."""
+    found: list[int] = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # what has ended has neither
+            if f"{MARK}={mark}".encode() in (place / "environ").read_bytes():
+                found.append(int(place.name))
+    return found
 
 
 def _free_port() -> int:
@@ -125,7 +142,7 @@ def main() -> None:
     """Be the cluster until stdin ends."""
     from ray.cluster_utils import Cluster
 
-    folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+    folder, workers, cpus = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     port = _free_port()
     small = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(
@@ -141,7 +158,7 @@ def main() -> None:
     def add() -> Any:
         nonlocal added
         added += 1  # else all would unpack what a job takes along over one another
-        return cluster.add_node(num_cpus=1, runtime_env_dir_name=f"env{added}", **small)
+        return cluster.add_node(num_cpus=cpus, runtime_env_dir_name=f"env{added}", **small)
 
     nodes = [add() for _ in range(workers)]
     print(json.dumps({"gcs": cluster.address, "url": f"http://127.0.0.1:{port}"}), flush=True)
