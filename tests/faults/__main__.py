@@ -2,7 +2,8 @@
 
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
-    python -m tests.faults raylet [--times 10] [--seed 0]  kill -9 of a machine of its cluster
+    python -m tests.faults raylet --times 10              kill -9 of a machine of its cluster
+    python -m tests.faults client --times 3               kill -9 of who sent first_run there
     python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
     python -m tests.faults takeover [--every 1]           stopped, followed and woken, everywhere
     python -m tests.faults store                        every fault at every operation of a commit
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.small_cluster import SmallCluster
-from tests.faults import bucket_commits, commits, driver, page, power, takeover
+from tests.faults import bucket_commits, client, commits, driver, page, power, takeover
 from tests.faults.kill import kill
 from tests.faults.raylet import lose_raylets
 
@@ -104,6 +105,22 @@ def _raylet(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any
     return [asdict(trial) for trial in trials], whole == len(trials) and met == whole and hit > 0
 
 
+def _client(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    (folder / "ray").mkdir()
+    cluster = SmallCluster.start(folder / "ray", cpus=2)
+    try:
+        found = client.lose_clients(
+            folder, cluster, times=given.times, seed=given.seed,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    finally:
+        cluster.close()
+    print(f"{found.kills} clients killed; {found.nodes} nodes done in {found.seconds:.0f} s; "
+          f"wrong: {found.wrong}")  # fmt: skip
+    print(f"Again: python -m tests.faults client --times {given.times} --seed {given.seed}")
+    return [asdict(found)], found.kills == given.times and not found.wrong
+
+
 def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
     found = driver.drivers(
         folder, times=given.times, seed=given.seed, executor=given.executor,
@@ -132,6 +149,7 @@ def _takeover(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, A
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
     "raylet": (_raylet, "a machine of a small cluster lost in mid-run; 1.5 minutes a time"),
+    "client": (_client, "who sent first_run to a small cluster is killed; 6 minutes"),
     "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
     "takeover": (_takeover, "a driver stopped at every operation, followed and woken; 6 minutes"),
     "store": (_store, "every fault at every operation of a commit, and four planted; 1 minute"),
