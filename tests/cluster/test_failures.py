@@ -25,6 +25,7 @@ ROWS = [  # kind, attempt, what is decided
     ("damaged", 1, 3),
     ("user", 1, 1),
     ("bad_input", 1, 2),
+    ("owned", 1, 5),
     ("numerical", 1, 6),
     ("other_code", 1, 7),
     ("resources", 1, 7),
@@ -63,7 +64,7 @@ def test_a_kind_nobody_knows_is_tried_once_more() -> None:
     assert decide(failure, attempt=1, policy=Budget()) == Retry(1.0)
 
 
-FULL = "cannot be read or written; got 'No space left on device'. Make room or mend the disk"
+FULL = "cannot be read or written; got 'No space left on device"
 
 
 class NotFinite(ValueError):
