@@ -9,21 +9,18 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, final
 
+from cluster.board import ANSWER_S, PACE_S, Board, BoardAsker, BoardReporter, Record
 from cluster.failures import Failure, failure_of
 from cluster.on_nodes import machines_now
 from cluster.ray_faults import fault_of
 
-Record = dict[str, Any]  # one say(): done, total, text, metrics; or a note for people
 Fn = Callable[..., dict[str, Any]]
 
 GRACE_S = 8.0  # between asking a call to stop and killing its process
-PACE_S = 0.1  # records without metrics are for the display: not more often than this
-KEPT = 10_000  # records with metrics that wait to be read
-ANSWER_S = 1.0  # for the board to answer; a busy machine shows old progress rather than none
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,13 @@ class Executor(Protocol):
         """Call `heard` at each record of a call that `wait` itself runs; the others need none."""
         ...
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Make what a body asks now and then: whether to keep what is done, and end.
+
+        `stop` is what the walk asks itself; it counts where both are in one process.
+        """
+        ...
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         ...
@@ -67,66 +71,13 @@ class Executor(Protocol):
         """Return the records with metrics since the last time."""
         ...
 
-    def cancel(self) -> None:
-        """Stop all calls within seconds."""
+    def cancel(self, *, patience_s: float = 0.0) -> None:
+        """Stop all calls within seconds; first, give those that ask `patience_s` to keep theirs."""
         ...
 
     def close(self) -> None:
         """Give back what the executor holds."""
         ...
-
-
-class Board:
-    """What running calls said last, and every record with metrics or a note until it is read."""
-
-    def __init__(self) -> None:
-        self._latest: dict[str, Record] = {}
-        self._numbers: deque[tuple[str, Record]] = deque(maxlen=KEPT)
-        self.heard: Callable[[], None] = lambda: None  # called after each record
-
-    def put(self, name: str, record: Record) -> None:
-        """Take a record of a call."""
-        if not record.get("note"):
-            self._latest[name] = record
-        if record.get("metrics") or record.get("note"):
-            self._numbers.append((name, record))
-        self.heard()
-
-    def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
-        """Return the latest record of each call, and the records with metrics not read yet."""
-        numbers = list(self._numbers)
-        self._numbers.clear()
-        return dict(self._latest), numbers
-
-
-@dataclass
-class BoardReporter:
-    """Send records to a board in another process; wait for it with the last one only.
-
-    A process's records arrive in order, so after the last one none is on its way.
-    """
-
-    board: Any
-    name: str
-    last: float = field(default=0.0, repr=False)
-
-    def __call__(self, record: Record) -> None:
-        """Send one record; skip it when it holds no numbers and the last one is fresh."""
-        now = time.monotonic()
-        ends = record.get("done") == record.get("total")
-        if record.get("metrics") or record.get("note") or ends or now - self.last >= PACE_S:
-            self.last = now
-            sent = self.board.put.remote(self.name, record)
-            if ends and sent is not None:
-                _settle(sent)
-
-
-def _settle(sent: Any) -> None:
-    import ray
-    from ray.exceptions import RayError
-
-    with contextlib.suppress(RayError):  # only the display is lost
-        ray.get(sent, timeout=ANSWER_S)
 
 
 def _call(name: str, fn: Fn, args: tuple[Any, ...]) -> tuple[dict[str, Any] | None, Any]:
@@ -191,6 +142,11 @@ class RayExecutor:
     def listen(self, heard: Callable[[], None]) -> None:
         """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Make what a body asks; it may be sent to any worker, so it asks the board."""
+        del stop
+        return BoardAsker(self._board)
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
         if time.monotonic() - self._asked < PACE_S:
@@ -208,9 +164,19 @@ class RayExecutor:
         numbers, self._numbers = self._numbers, []
         return numbers
 
-    def cancel(self, *, grace_s: float = GRACE_S) -> None:
-        """Stop all calls: ask, wait up to `grace_s` seconds, then kill their processes."""
+    def cancel(self, *, patience_s: float = 0.0, grace_s: float = GRACE_S) -> None:
+        """Stop all calls: ask, wait up to `grace_s` seconds, then kill their processes.
+
+        With patience, those that ask hear of it before and may end by themselves; what ends does
+        so with the kind `preempted` and what it kept, or with its value.
+        """
         refs = list(self._running)
+        if refs and patience_s:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.get(self._board.ask.remote(), timeout=ANSWER_S)
+            _, refs = self._ray.wait(
+                refs, num_returns=len(refs), timeout=patience_s, fetch_local=False
+            )
         self._cancelled |= set(refs)
         for force, patience in ((False, grace_s), (True, 3.0)):
             for ref in refs:
@@ -268,6 +234,10 @@ class InProcessExecutor:
         """Call `heard` at each record."""
         self._board.heard = heard
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Return what the walk asks itself: it waits in this process while a body runs."""
+        return stop
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         latest, numbers = self._board.take()
@@ -280,8 +250,9 @@ class InProcessExecutor:
         numbers, self._numbers = self._numbers, []
         return numbers
 
-    def cancel(self) -> None:
+    def cancel(self, *, patience_s: float = 0.0) -> None:
         """Forget the calls that have not begun."""
+        del patience_s
         self._queue.clear()
 
     def close(self) -> None:

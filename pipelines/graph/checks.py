@@ -59,10 +59,11 @@ def check(
 
 
 def need_of(node: Node) -> tuple[float, float]:
-    """Return the CPUs and GPUs that a node takes while it runs."""
+    """Return the CPUs and GPUs that a node takes while it runs; of an elastic one, the least."""
     on = node.run_on
     if on.workers:
-        return on.workers * on.cpus_per_worker, on.workers * on.gpus_per_worker
+        least = on.min_workers or on.workers
+        return least * on.cpus_per_worker, least * on.gpus_per_worker
     return on.cpus, 0.0
 
 

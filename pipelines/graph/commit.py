@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
 from cluster.store_files import digest_of
+from cluster.workers import never
 from pipelines.graph.artifact import ArtifactKind, missing
 from pipelines.graph.at_hand import Place, ThroughStore, open_input
 from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
@@ -56,6 +57,19 @@ class Call:
     keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
     forced: Literal["no", "yes"] = "no"
     reporter: Callable[[dict[str, Any]], None] | None = None
+    asked: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Moves what is damaged to the quarantine of a store, from whichever process finds it."""
+
+    store: str
+
+    def __call__(self, place: Path) -> str:
+        """Return where it lies now."""
+        store = open_store(self.store, mode="join")
+        return store.set_aside(str(place.relative_to(store.home))) or str(place)
 
 
 def execute(payload: dict[str, Any]) -> dict[str, Any]:
@@ -123,10 +137,6 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
     inputs = {name: open_input(store, place, name) for name, place in call.inputs.items()}
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
-
-    def aside(place: Path) -> str:
-        return store.set_aside(str(place.relative_to(store.home))) or str(place)
-
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
@@ -136,8 +146,9 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         run_on=call.run_on,
         say=saying,
         note=saying.note,
-        set_aside=aside,
+        set_aside=Aside(call.store),
         at_hand=_at_hand(call, store, out),
+        asked=call.asked or never,
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu

@@ -27,6 +27,7 @@ def payload_of(
     claimant: Claimant,
     forced: Literal["no", "yes"],
     reporter: Callable[[dict[str, Any]], None] | None,
+    asked: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a `Call`; all of them can be pickled."""
     node = known.node
@@ -51,6 +52,7 @@ def payload_of(
         keyed=lookup.keyed,
         forced=forced,
         reporter=reporter,
+        asked=asked,
     )
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
 

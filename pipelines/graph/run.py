@@ -45,6 +45,7 @@ def walk(
     on_damage: Literal["stop", "repair"] = "stop",
     memory: Literal["use", "ignore"] = "use",
     drain_s: float = 600.0,
+    patience: Callable[[], float] = lambda: 0.0,
 ) -> Outcome:
     """Run a graph to its end; what is there already is not run.
 
@@ -63,6 +64,7 @@ def walk(
         on_damage: what to do when a result is there and not whole.
         memory: of digests of a user's files; ignore reads them all again.
         drain_s: how long running nodes may go on after a failure, in seconds.
+        patience: seconds that running nodes get, when it is to stop, to keep what they have done.
 
     Raises:
         GraphError, CutError, OutsideError: bad input; nothing was started (exit 2).
@@ -77,8 +79,9 @@ def walk(
         plan(graph, store, cuts, code=lookup.code)  # says which results are not there
     walker = _Walk(graph, limits, lookup, executor, emit)
     walker.run, walker.epoch, walker.drain_s = run, epoch, drain_s
+    walker.stop, walker.patience = stop, patience
     walker.on_failure, walker.on_damage = on_failure, on_damage
-    return walker.go(stop)
+    return walker.go()
 
 
 class _Walk:
@@ -89,6 +92,8 @@ class _Walk:
     drain_s: float
     on_failure: str
     on_damage: str
+    stop: Callable[[], bool]
+    patience: Callable[[], float]
 
     def __init__(
         self, graph: Graph, limits: Scope, lookup: Lookup, executor: Executor, emit: Emit
@@ -100,19 +105,18 @@ class _Walk:
         self.records: dict[str, Record] = {}
         self.known: dict[str, Identified] = {}
         self.outcomes: dict[str, NodeOutcome] = {}
-        self.attempts, self.texts = Attempts(), set[str]()
+        self.attempts, self.texts, self.opened = Attempts(), set[str](), False
         self.rivals = Rivals(self.store)
-        self.opened = False
         self.drain_until: float | None = None
         jobs = [job_of(n, store=self.store, recipe=graph.recipe) for n in self.nodes.values()]
         self.state, first = schedule.start(tuple(jobs))
         self.todo = deque(first)
 
-    def go(self, stop: Callable[[], bool]) -> Outcome:
+    def go(self) -> Outcome:
         """Act and listen until the schedule ends or somebody says stop."""
         self._act()
         while not self.state.ended:
-            if stop():
+            if self.stop():
                 return self._interrupt()
             if self.drain_until is not None and time.monotonic() > self.drain_until:
                 self._cancel()
@@ -135,17 +139,16 @@ class _Walk:
     def _act(self) -> None:
         while self.todo:
             action = self.todo.popleft()
-            name = action.name
             match action.kind:
                 case "resolve":
-                    self._resolve(name)
+                    self._resolve(action.name)
                 case "submit":
-                    self._submit(name)
+                    self._submit(action.name)
                 case "skip":
-                    self._skip(name, "an input failed")
+                    self._skip(action.name, "an input failed")
                 case "impossible":
-                    error = too_large(self.nodes[name], self.executor.capacity)
-                    self._fail(name, error, EXIT["infrastructure"])
+                    error = too_large(self.nodes[action.name], self.executor.capacity)
+                    self._fail(action.name, error, EXIT["infrastructure"])
                 case "end":
                     return
 
@@ -156,13 +159,13 @@ class _Walk:
         try:
             known = self.lookup.identify(node, above)
         except (ValueError, OSError) as error:
-            self._give_up(name, error)
+            self._fail(name, failure_of(error, where=name))
             return
         self.known[name] = known
         if known.record and known.damage and name not in self.limits.forced:
             error = set_aside(self.store, known.record, known.damage)
             if self.on_damage == "stop":
-                self._give_up(name, error)
+                self._fail(name, failure_of(error, where=name))
                 return
             self.tell.note(name, str(error))
         elif known.record and name not in self.limits.forced:
@@ -198,6 +201,7 @@ class _Walk:
             claimant=Claimant(run=self.run, epoch=self.epoch, over=self.rivals.taken(name)),
             forced="yes" if name in self.limits.forced else "no",
             reporter=self.executor.reporter(name),
+            asked=self.executor.asker(self.stop),
         )
         held = node.run_on.local or not node.run_on.workers  # else its workers hold them
         cpus, gpus = need_of(node) if held else (0.0, 0.0)
@@ -245,6 +249,9 @@ class _Walk:
 
     def _error(self, name: str, error: Failure) -> None:
         """Ask the table what to do about a failure, and do it."""
+        if error.kind == "preempted" and self.stop():  # it ended because we asked it to
+            self._stopped(name)
+            return
         match self.attempts.judge(name, error, retries=self.nodes[name].run_on.retries):
             case Retry(after_s=after_s):
                 attempt = self.attempts.count(name, error)
@@ -253,13 +260,9 @@ class _Walk:
             case Fail(why=why, code=code):
                 self._fail(name, dataclasses.replace(error, text=why), code)
 
-    def _give_up(self, name: str, error: Exception) -> None:
-        failure = failure_of(error, where=name)
-        self._fail(name, failure, code_of(failure))
-
-    def _fail(self, name: str, error: Failure, code: int) -> None:
-        known = self.known.get(name)
-        key = known.key if known else None
+    def _fail(self, name: str, error: Failure, code: int | None = None) -> None:
+        code = code_of(error) if code is None else code
+        key = self.known[name].key if name in self.known else None
         self.outcomes[name] = NodeOutcome(state="failed", key=key, error=error, code=code)
         self.tell.failed(name, key=key, error=error, code=code)
         if self.on_failure == "stop" or code == EXIT["interrupted"]:
@@ -287,7 +290,7 @@ class _Walk:
         """Tell running nodes to end, and take what still got done."""
         if self.state.running:
             self._tell(schedule.Drain())
-            self.executor.cancel()
+            self.executor.cancel(patience_s=self.patience() if self.stop() else 0.0)
             until = time.monotonic() + CANCEL_S
             while self.state.running and time.monotonic() < until:
                 if not (ended := self.executor.wait(TICK_S)):
@@ -296,18 +299,17 @@ class _Walk:
                     self._ended(end) if end.error is None else self._stopped(end.name)
 
     def _stopped(self, name: str) -> None:
-        known = self.known.get(name)
-        self.outcomes[name] = NodeOutcome(state="stopped", key=known.key if known else None)
+        key = self.known[name].key if name in self.known else None
+        self.outcomes[name] = NodeOutcome(state="stopped", key=key)
         self.tell.node(name, "skipped", why="stopped")
         self._tell(schedule.Freed(name))
 
     def _interrupt(self) -> Outcome:
         self._cancel()
-        for name in self.nodes:
-            if name in self.state.running:
-                self._stopped(name)
-            elif name not in self.outcomes:
-                self._skip(name, "interrupted")
+        for name in list(self.state.running):
+            self._stopped(name)
+        for name in [n for n in self.nodes if n not in self.outcomes]:
+            self._skip(name, "interrupted")
         return self._outcome("interrupted", EXIT["interrupted"])
 
     def _outcome(self, status: Status, code: int) -> Outcome:

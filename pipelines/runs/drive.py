@@ -161,6 +161,7 @@ class _Run:
                 run=self.directory.run,
                 epoch=self.lease.epoch,
                 stop=asked,
+                patience=stop.patience,
             )
         try:
             fenced.flush()

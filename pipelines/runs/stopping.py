@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Protocol
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
-
+GRACE_S = 20.0  # for training to keep a checkpoint after SIGTERM
 LOOK_S = 1.0  # between two looks; a stop is seen within two
 
 
@@ -62,6 +62,10 @@ class Stop:
     def asked(self) -> bool:
         """Return whether the first signal came, or somebody left a stop file."""
         return self.number is not None or self.wish.asked()
+
+    def patience(self) -> float:
+        """Return the seconds to keep what is done: a machine that is taken away leaves some."""
+        return GRACE_S if self.number == signal.SIGTERM else 0.0
 
     def note(self, number: int, frame: object) -> None:
         """Take a signal: the first asks, the second stops at once."""

@@ -52,7 +52,7 @@ def wait_for_room(
         ended[node.name] = NodeOutcome(state="skipped")
         if text := lacking.get(node.name):
             text = f"{text} (waited {waited:.0f} s)"
-            failure, code = Failure("resources", node.name, text), EXIT["infrastructure"]
+            failure, code = Failure("no_room", node.name, text), EXIT["infrastructure"]
             ended[node.name] = NodeOutcome(state="failed", error=failure, code=code)
             tell.failed(node.name, key=None, error=failure, code=code)
     return Outcome(status="failed", code=EXIT["infrastructure"], nodes=ended, artifacts={})

@@ -2,8 +2,8 @@
 
 `python -m tests.cluster.small_cluster FOLDER WORKERS CPUS` prints one JSON line and obeys lines,
 each with one line: `kill`, kill -9 of the raylet that has most to do, the head left out; `lose`,
-and of all that it had started, as when a machine goes; `add`, one more. A worker may outlive its
-raylet, and what it was at still counts.
+and of all that it had started, as when a machine goes; `add`, one more; `busy`, which tells what
+is being worked at. A worker may outlive its raylet, and what it was at still counts.
 """
 
 import contextlib
@@ -164,6 +164,9 @@ def main() -> None:
     print(json.dumps({"gcs": cluster.address, "url": f"http://127.0.0.1:{port}"}), flush=True)
     for line in sys.stdin:
         begun = time.monotonic()
+        if line.strip() == "busy":
+            print(json.dumps(sum((_busy(_pid(node)) for node in nodes), [])), flush=True)
+            continue
         if line.strip() in ("kill", "lose"):
             node = max(nodes, key=lambda one: len(_busy(_pid(one))))
             nodes.remove(node)

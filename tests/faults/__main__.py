@@ -5,6 +5,8 @@
     python -m tests.faults raylet --times 10              kill -9 of a machine of its cluster
     python -m tests.faults client --times 3               kill -9 of who sent first_run there
     python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
+    python -m tests.faults worker [--times 20] [--executor inline]   kill -9 of a training's worker
+    python -m tests.faults actor [--times 20] [--executor inline]    kill -9 of actors of a pool
     python -m tests.faults takeover [--every 1]           stopped, followed and woken, everywhere
     python -m tests.faults store                        every fault at every operation of a commit
 
@@ -17,13 +19,23 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.small_cluster import SmallCluster
-from tests.faults import bucket_commits, client, commits, driver, page, power, takeover
+from tests.faults import (
+    actor,
+    bucket_commits,
+    client,
+    commits,
+    driver,
+    page,
+    power,
+    takeover,
+    worker,
+)  # fmt: skip
 from tests.faults.kill import kill
 from tests.faults.raylet import lose_raylets
 
@@ -124,7 +136,7 @@ def _client(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any
 def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
     found = driver.drivers(
         folder, times=given.times, seed=given.seed, executor=given.executor,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=_say,
     )  # fmt: skip
     kills = sum(one.kills for one in found)
     whole = sum(not one.wrong for one in found)
@@ -146,11 +158,42 @@ def _takeover(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, A
     return rows, points > 0 and not wrong and bool(caught)
 
 
+def _parts(
+    name: str, given: argparse.Namespace, found: Sequence[worker.Trial | actor.Trial]
+) -> tuple[list[dict[str, Any]], bool]:
+    whole = sum(not trial.wrong for trial in found)
+    killed = sum(trial.killed for trial in found)
+    again = f"{name} --times {given.times} --seed {given.seed} --executor {given.executor}"
+    print(f"{whole} of {len(found)} whole; {killed} were killed. Again: "
+          f"python -m tests.faults {again}")  # fmt: skip
+    return [asdict(trial) for trial in found], whole == len(found) and killed > 0.8 * len(found)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _worker(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = worker.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("worker", given, found)
+
+
+def _actor(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = actor.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("actor", given, found)
+
+
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
     "raylet": (_raylet, "a machine of a small cluster lost in mid-run; 1.5 minutes a time"),
     "client": (_client, "who sent first_run to a small cluster is killed; 6 minutes"),
     "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
+    "worker": (_worker, "a worker of a training killed; 40 s a time, 4 s with inline"),
+    "actor": (_actor, "an actor of a pool, or the node above it, killed; 3 s a time"),
     "takeover": (_takeover, "a driver stopped at every operation, followed and woken; 6 minutes"),
     "store": (_store, "every fault at every operation of a commit, and four planted; 1 minute"),
 }

@@ -65,9 +65,9 @@ def lose_one(
     started = time.monotonic()
     while while_running and command.process.poll() is None:
         command.hear()
-        if while_running in command.states("running"):
-            break
-        time.sleep(0.02)
+        if while_running in command.states("running") and cluster.tell("busy"):
+            break  # its workers are there: it may be told of half a minute before them
+        time.sleep(0.05)
     until = time.monotonic() + rng.uniform(0.02, 0.2 if while_running else 0.9) * seconds
     while command.process.poll() is None and time.monotonic() < until:
         command.hear()
