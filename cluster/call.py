@@ -15,6 +15,7 @@ from typing import Any, Protocol, final
 
 from cluster.board import ANSWER_S, PACE_S, Board, BoardAsker, BoardReporter, Record
 from cluster.failures import Failure, failure_of
+from cluster.on_nodes import machines_now
 from cluster.ray_faults import fault_of
 
 Fn = Callable[..., dict[str, Any]]
@@ -36,7 +37,7 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many `cpus` and `gpus` there are."""
+        """Say how many `cpus` and `gpus` there are; `machine_...`: on the largest machine."""
         ...
 
     def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
@@ -105,8 +106,7 @@ class RayExecutor:
     @property
     def capacity(self) -> Mapping[str, float]:
         """Say how many CPUs and GPUs the cluster has at this moment."""
-        total = self._ray.cluster_resources()
-        return {"cpus": total.get("CPU", 0.0), "gpus": total.get("GPU", 0.0)}
+        return machines_now()
 
     def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
         """Start a call as soon as its resources are free."""

@@ -124,6 +124,7 @@ POLICIES: dict[str, Policy] = {
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
     "no_room": _never("infrastructure"),  # wanted resources never came
     "used_up": _never("infrastructure"),  # lost too often inside one job, which counted itself
+    "session": _never("infrastructure"),  # Ray did not start, or a cluster fell silent
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
 }
@@ -134,6 +135,7 @@ NAMED = {
     "StorageError": "storage",
     "OwnedError": "owned",
     "OtherCodeError": "other_code",
+    "SessionError": "session",
     "NotFinite": "numerical",
     "NotFiniteError": "numerical",
     "DataError": "bad_input",

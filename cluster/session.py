@@ -11,7 +11,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -21,12 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.reach import ClusterError, ask_head, knock, look
+
 EVERYWHERE = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # Train must not move a worker: relative paths would break
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "180",  # 60 is too short on a loaded machine
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",  # a patch of Python changes nothing here
 }
 LAPTOP = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the pace at which start and end are noticed
@@ -40,6 +42,8 @@ PRIVATE = {  # whatever the user has set
 OBJECTS_BYTES = 256 * 2**20  # results are small: bulk travels through the store
 SOCKET_ROOM = 40  # characters a folder may have: a socket's path has 107, Ray adds some 60
 
+HERE = "Start the cluster (ray start --head), or leave --address out to run here."
+
 Say = Callable[[str], None]
 
 
@@ -48,7 +52,7 @@ class AddressError(ValueError):
 
 
 class SessionError(RuntimeError):
-    """Ray did not start, or nothing answers at the address."""
+    """Ray did not start, or it let us in and failed then (exit 7)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,25 +106,47 @@ def prepare(address: Address) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(here)  # workers find the packages
 
 
+def reach(address: str, *, insecure: bool = False) -> None:
+    """Ask a cluster whether it would take us in, before anything is written or started.
+
+    Raises:
+        AddressError: the address is malformed.
+        ClusterError: nothing listens there, it is open to all, token, versions.
+    """
+    where = parse_address(address)
+    if where.kind == "local":
+        return
+    prepare(where)
+    host, port = (where.host, where.port) if where.kind == "cluster" else _nearby()
+    knock(host, port, HERE)
+    look(f"{host}:{port}", ask_head(host, port), insecure=insecure)
+
+
 @contextlib.contextmanager
 def open_session(
-    address: str = "local", *, cpus: int | None = None, say: Say | None = None
+    address: str = "local",
+    *,
+    cpus: int | None = None,
+    insecure: bool = False,
+    say: Say | None = None,
 ) -> Generator[Session]:
     """Open a connection and close it at the end; a cluster of our own goes away with it.
 
     Args:
         address: `local`, `auto` or `host:port`.
         cpus: how many CPUs a local cluster has; None: those of this process.
+        insecure: an existing cluster may be one that asks nobody for a token.
         say: told in one sentence when a slow start is tried a second time.
 
     Raises:
         AddressError: the address is malformed; nothing was tried.
-        SessionError: nothing listens there, or Ray did not start twice.
+        ClusterError: the cluster cannot be used: nothing listens, token, versions.
+        SessionError: Ray did not start twice, or did not take us in the end.
     """
     where = parse_address(address)
     prepare(where)
     if where.kind == "cluster":
-        _knock(where)
+        knock(where.host, where.port, HERE)
     import ray
     from ray._private import ray_constants
 
@@ -133,7 +159,7 @@ def open_session(
         if where.kind == "local":
             _start(folder, cpus=cpus or len(os.sched_getaffinity(0)), say=say or _quiet)
         else:
-            _connect(where)
+            _connect(where, insecure=insecure)
         _hush()
         _put_back(handlers)  # Ray's own would exit the process before a run can be closed
         yield _session(address)
@@ -206,31 +232,64 @@ def _start(folder: Path, *, cpus: int, say: Say) -> None:
         return
 
 
-def _knock(where: Address) -> None:
-    begun = time.monotonic()
+def _connect(where: Address, *, insecure: bool) -> None:
+    import ray
+    from ray._private import ray_constants
+    from ray._private.authentication import authentication_token_setup as tokens
+
+    host, port = (where.host, where.port) if where.kind == "cluster" else _nearby()
+    target = f"{host}:{port}"
+    if _hides(host, port):
+        ray_constants.ENABLE_RAY_CLUSTER = False  # else Ray would ask at this machine's outer name
+    if look(target, ask_head(host, port), insecure=insecure) is not None:
+        tokens._enable_token_auth()  # the cluster asks for it, whatever this user has set
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # a submitted job has said it already
+    surroundings = None if in_job else {"env_vars": dict(EVERYWHERE)}
     try:
-        socket.create_connection((where.host, where.port), timeout=5).close()
-    except OSError as error:
-        took = time.monotonic() - begun
+        ray.init(
+            address=target,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=surroundings,
+        )
+    except Exception as error:
+        said = (str(error).strip() or "no words").splitlines()[0]
         raise SessionError(
-            f"address: nothing listens at {where.host}:{where.port}; got {error} after "
-            f"{took:.1f} s. Start the cluster (ray start --head), or leave --address out to run "
-            f"here."
+            f"address: the cluster at {target} did not let us in; got {type(error).__name__}: "
+            f"{said}. Look at the head's log (gcs_server.out), or start it anew."
         ) from error
 
 
-def _connect(where: Address) -> None:
-    import ray
+def _hides(host: str, port: int) -> bool:
+    """Say whether a cluster of this machine listens on loopback only, as ours do."""
+    from ray._private.services import resolve_ip_for_localhost
 
-    target = f"{where.host}:{where.port}" if where.kind == "cluster" else "auto"
+    outer = resolve_ip_for_localhost(host)
+    if outer == host:
+        return False
     try:
-        ray.init(address=target, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:
-        if where.kind == "auto":
-            what = "no cluster was found on this machine"
-            do = "Start one (ray start --head), set RAY_ADDRESS, or leave --address out."
-        else:
-            what = f"the cluster at {target} did not let us in"
-            do = "Check that Ray, Python and the token are the same on both sides."
+        knock(outer, port, HERE)
+    except ClusterError:
+        return True
+    return False
+
+
+def _nearby() -> tuple[str, int]:
+    """Find the cluster that RAY_ADDRESS names, or that was started on this machine."""
+    from ray._private.services import (
+        canonicalize_bootstrap_address_or_die,
+        get_ray_address_from_environment,
+    )
+
+    try:
+        found = get_ray_address_from_environment("auto", None)
+        if found in (None, "auto"):
+            found = canonicalize_bootstrap_address_or_die("auto")
+    except (ConnectionError, ValueError) as error:
         said = (str(error).strip() or "no words").splitlines()[0]
-        raise SessionError(f"address: {what}; got {type(error).__name__}: {said}. {do}") from error
+        raise ClusterError(
+            f"--address: auto finds no cluster on this machine; got '{said}'. Start one (ray start "
+            "--head), set RAY_ADDRESS, or leave --address out to run here."
+        ) from error
+    host, _, port = found.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -95,7 +95,8 @@ def _next(ended: Ended, store: str, *, show: str) -> list[str]:
         lines.append(f"  {predict} PICTURES --out detections.json --draw pictures")
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
         lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)} {HOSTS}")
-    lines.append(f"  {show}  # what would run again, and why")
+    if show:
+        lines.append(f"  {show}  # what would run again, and why")
     if FIRST in show:
         lines.append("  vocabox run configs/own_data.yaml  # after putting your files in it")
     return lines

@@ -53,6 +53,30 @@ def _convert() -> click.Command:
     return convert
 
 
+def _submit() -> click.Command:
+    from pipelines.cli.submit_command import submit
+
+    return submit
+
+
+def _status() -> click.Command:
+    from pipelines.cli.runs_commands import status
+
+    return status
+
+
+def _logs() -> click.Command:
+    from pipelines.cli.runs_commands import logs
+
+    return logs
+
+
+def _stop() -> click.Command:
+    from pipelines.cli.runs_commands import stop
+
+    return stop
+
+
 def _store() -> click.Command:
     from pipelines.cli.store_command import store
 
@@ -72,6 +96,10 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "predict": _predict,
     "data": _data,
     "convert": _convert,
+    "submit": _submit,
+    "status": _status,
+    "logs": _logs,
+    "stop": _stop,
     "store": _store,
     "lineage": _lineage,
 }

@@ -24,6 +24,20 @@ json_option = click.option(
 )
 
 
+insecure_option = click.option(
+    "--insecure-cluster",
+    "insecure",
+    is_flag=True,
+    help="Use a cluster that asks nobody for a token; for closed networks.",
+)
+
+
+def dashboard_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --address, the dashboard of a cluster, to a command."""
+    text = "The dashboard of a cluster's head: http://HEAD:8265."
+    return click.option("--address", required=required, metavar="URL", help=text)
+
+
 def cut_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --until, --from, --only and --force to a command."""
     for name, text in (
@@ -37,10 +51,12 @@ def cut_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def load_config(config: str, settings: Sequence[str], found: Sequence[Problem] = ()) -> Any:
+def load_config(
+    config: str, settings: Sequence[str], found: Sequence[Problem] = (), **how: Any
+) -> Any:
     """Return what the config says, or raise its problems together with those found before."""
     try:
-        loaded = WORK["load"](Path(config), tuple(settings))
+        loaded = WORK["load"](Path(config), tuple(settings), **how)
     except SettingsError as error:
         raise SettingsError([*found, *error.problems], file=config) from error
     wrong = [Problem.told(str(problem)) for problem in WORK["check"](loaded)]
@@ -87,6 +103,18 @@ def check_address(address: str) -> list[Problem]:
     return []
 
 
+def check_dashboard(address: str) -> list[Problem]:
+    """Say why an address cannot be that of a dashboard; nothing is tried."""
+    from cluster.jobs import parse_url
+    from cluster.session import AddressError
+
+    try:
+        parse_url(address)
+    except AddressError as error:
+        return [Problem.told(f"--{error}")]
+    return []
+
+
 def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
     """Return the cuts of a command, or raise: a name is no node, or they contradict."""
     from pipelines.graph.cuts import Cuts, scope
@@ -101,6 +129,8 @@ def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
 def refusals() -> Generator[None]:
     """Turn what the rooms below refuse, before anything starts, into problems of the user's."""
     from cluster.mlflow_door import TrackingError
+    from cluster.parcel import ParcelError
+    from cluster.reach import ClusterError
     from cluster.session import AddressError
     from cluster.storage import StoreError
     from pipelines.graph.checks import GraphError
@@ -115,10 +145,12 @@ def refusals() -> Generator[None]:
         yield
     except (
         AddressError,
+        ClusterError,
         CutError,
         FrozenError,
         GraphError,
         OutsideError,
+        ParcelError,
         StoreError,
         TrackingError,
         RebuildError,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -49,6 +50,17 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option(
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
 )
+@given.insecure_option
+@click.option(
+    "--schedule-timeout",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for machines that a cluster does not have yet.",
+)
+@click.option("--paths-from", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.option("--instead-of", default="", hidden=True)  # the command that sent this one
 @click.option(
     "--frozen", is_flag=True, help="Refuse where code or versions are not those of earlier results."
 )
@@ -70,7 +82,8 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     """
     store, address = how["store"], how["address"]
     found = [*given.check_store(store), *given.check_address(address)]
-    loaded = given.load_config(config, settings, found)
+    where = {"root": how["paths_from"]} if how["paths_from"] else {}
+    loaded = given.load_config(config, settings, found, **where)
     for line in given.warned(loaded):
         click.echo(line, err=True)
     cuts = given.cuts_of(loaded.graph, how)
@@ -87,6 +100,8 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 frozen="yes" if how["frozen"] else "no",
                 emit=view,
                 take_over_after=how["take_over_after"],
+                insecure=how["insecure"],
+                schedule_timeout_s=how["schedule_timeout"],
             )
     finally:
         view.close()
@@ -94,6 +109,7 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
         write_event(finished_event(ended))
     else:
         again, show = _commands(config, settings, how)
+        again, show = (how["instead_of"], "") if how["instead_of"] else (again, show)
         say_ending(ended, again=again, show=show, store=store)
     return int(ended.code)
 
@@ -106,6 +122,7 @@ def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) ->
     places = {option: [said] for option, said in place.items() if said != usual[option]}
     again = command("run", config, settings, store=how["store"], options=cuts | places)
     again += " --frozen" if how["frozen"] else ""
+    again += " --insecure-cluster" if how["insecure"] else ""
     change = next(text for text in NEXT if text not in settings)
     parts = {option: cuts[option] for option in ("--until", "--only")}
     shown = changed(settings, change)

@@ -8,11 +8,11 @@ from typing import Any
 UNPICKLED = re.compile(r"^.*unpickled\.safetensors(?=: )")  # what a pickle became on the way
 
 
-def load(config: Path, overrides: tuple[str, ...]) -> Any:
+def load(config: Path, overrides: tuple[str, ...], **how: Any) -> Any:
     """Return recipe, settings and graph of a config, or raise with every problem."""
     from pipelines.runs.loading import load as work
 
-    return work(config, overrides)
+    return work(config, overrides, **how)
 
 
 def run(loaded: Any, **how: Any) -> Any:
@@ -70,6 +70,53 @@ def convert(source: Path, **how: Any) -> Any:
         raise SettingsError([Problem.told(text)]) from error
 
 
+def submission(loaded: Any, **how: Any) -> Any:
+    """Return what a cluster is sent for a loaded config."""
+    from pipelines.runs.submission import submission_of as work
+
+    return work(loaded, **how)
+
+
+def jobs(address: str, *, insecure: bool) -> Any:
+    """Return the jobs of a cluster that lets us in."""
+    from cluster.jobs import open_jobs as work
+
+    return work(address, insecure=insecure)
+
+
+def send(jobs: Any, what: Any, **how: Any) -> int:
+    """Send a run unless it is there, follow its log, and return its exit code."""
+    from pipelines.cli.following import send as work
+
+    return work(jobs, what, **how)
+
+
+def standings(store: str, *, run: str | None) -> list[Any]:
+    """Return how the runs in a store stand, or one of them."""
+    from cluster.storage import open_store
+    from pipelines.runs.states import runs_in, standing
+
+    found = runs_in(open_store(store, mode="read"))
+    return [standing(directory) for directory in found if run in (None, directory.run)]
+
+
+def events(store: str, *, run: str, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the events of a run from an offset on, and the offset after them."""
+    from cluster.journal import read_events
+    from cluster.storage import open_store
+
+    place = open_store(store, mode="read").home / "runs" / run / "events.jsonl"
+    return read_events(place, offset=offset)
+
+
+def stop(store: str, *, run: str) -> None:
+    """Ask the driver of a run to stop."""
+    from cluster.storage import open_store
+    from pipelines.runs.stopping import StopFile
+
+    StopFile(open_store(store), run).ask()
+
+
 def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
     """Draw samples of packed shards on one sheet; return how many."""
     from components.data.contact_sheet import of_shards, write_contact_sheet
@@ -88,7 +135,7 @@ def sheet_of_config(loaded: Any, *, out: Path, count: int) -> int:
             if source.kind == "drawn":
                 yield from of_drawn(loaded.cfg.draw, part=source.part, count=count)
             else:
-                root = loaded.file.resolve().parent
+                root = loaded.root
                 pictures = pictures_of(source.reader, places(source, root))
                 yield from of_labelled(pictures, count=count)
 
@@ -185,6 +232,12 @@ WORK: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "predict": predict,
     "convert": convert,
+    "submission": submission,
+    "jobs": jobs,
+    "send": send,
+    "standings": standings,
+    "events": events,
+    "stop": stop,
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
     "sources_of_config": sources_of_config,

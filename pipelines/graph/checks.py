@@ -227,6 +227,16 @@ def room(node: Node, capacity: Mapping[str, float]) -> Problems:
     """A gang runs whole or not at all, so it must fit into all there is."""
     cpus, gpus = need_of(node)
     have = capacity.get("cpus", 0.0), capacity.get("gpus", 0.0)
+    whole = node.run_on.local or not node.run_on.workers  # else each worker finds its own machine
+    on = node.run_on
+    each = (cpus, gpus) if whole else (on.cpus_per_worker, on.gpus_per_worker)
+    most = capacity.get("machine_cpus", have[0]), capacity.get("machine_gpus", have[1])
+    if cpus <= have[0] and gpus <= have[1] and (each[0] > most[0] or each[1] > most[1]):
+        yield Problem(
+            where=f"run_on.{node.name}", what=f"needs {each[0]:g} CPUs and {each[1]:g} GPUs of one "
+            "machine", got=f"{most[0]:g} and {most[1]:g} on the largest",
+            do="Lower what each takes, or use larger machines.",
+        )  # fmt: skip
     if cpus > have[0] or gpus > have[1]:
         yield Problem(
             where=f"run_on.{node.name}", what=f"needs {cpus:g} CPUs and {gpus:g} GPUs at once",

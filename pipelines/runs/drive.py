@@ -1,18 +1,16 @@
 """Walk one graph for a user: run directory, journal, tracking, model, report, and how it ended."""
 
-import contextlib
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from cluster.call import EXECUTORS, Executor
+from cluster.call import Executor
 from cluster.failures import EXIT
 from cluster.lease import TTL_S, DeposedError, Lease
 from cluster.lease import take as own
-from cluster.session import open_session
+from cluster.session import reach
 from cluster.storage import Store, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
@@ -27,12 +25,14 @@ from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
+from pipelines.runs.on_cluster import check_nodes
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
+from pipelines.runs.spot import Spot, executor_at
+from pipelines.runs.stopping import StopFile, stopping
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
+from pipelines.runs.waiting import to_run, wait_for_room
 
 GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
-GRACE_S = 20.0  # for training to keep a checkpoint after SIGTERM
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +61,15 @@ def drive(
     executor: Literal["ray", "inline"] = "ray",
     frozen: Literal["no", "yes"] = "no",
     take_over_after: float = TTL_S,
+    insecure: bool = False,
+    schedule_timeout_s: float = 0.0,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
     A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
     its last metrics are told again. Else it is a new run, tracked as any other.
     A run has one driver: another one is refused while it lives, and goes on after
-    `take_over_after` seconds without a sign of life.
+    `take_over_after` seconds without a sign of life. Fields of `Spot` say where it runs.
 
     Raises:
         OwnedError: another driver works on the run.
@@ -75,9 +77,10 @@ def drive(
         CutError: a cut names no node.
         FrozenError: code or versions are not those of earlier results, and that was asked for.
         TrackingError: the place for tracking would never take this run.
-        AddressError, SessionError: Ray cannot be had.
+        AddressError, ClusterError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
+    spot = Spot(executor, address, insecure, schedule_timeout_s)
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.home
     if frozen == "yes":
@@ -91,6 +94,8 @@ def drive(
     if _is_ready(planned) and before is not None:
         _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
         return _again(planned, before, emit, store=found, where=where, waiting=waiting)
+    if spot.is_cluster and not _is_ready(planned):
+        reach(address, insecure=insecure)
     place = open_store(store)
     where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
     directory = take(place, **names)
@@ -103,7 +108,7 @@ def drive(
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
         run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
-        finished = replace(run.go(executor, address), unsent=journal.close())
+        finished = replace(run.go(spot), unsent=journal.close())
         keep_run(place, directory, say=_noting(emit))
         return finished
 
@@ -133,12 +138,21 @@ class _Run:
     journal: Journaled
     tracking: Tracked | None
 
-    def go(self, executor: Literal["ray", "inline"], address: str) -> Finished:
+    def go(self, spot: Spot) -> Finished:
         """Walk the graph, and write how that ended unless another driver owns the run by then."""
         fenced = Fenced(self.lease, self.journal)
         ready, started = _is_ready(self.planned), time.monotonic()
-        with _stopping() as stop, _executor(executor, address, fenced, ready=ready) as calls:
-            outcome = walk(
+        wish = StopFile(self.store, self.directory.run)
+        wish.clear()
+
+        def asked() -> bool:
+            return stop.asked() or fenced.lost is not None
+
+        with stopping(wish) as stop, executor_at(spot, fenced, ready=ready) as calls:
+            outcome = None
+            if spot.is_cluster and not ready:
+                outcome = self._room(calls, fenced, asked, timeout_s=spot.schedule_timeout_s)
+            outcome = outcome or walk(
                 self.loaded.graph,
                 store=self.store,
                 executor=calls,
@@ -146,7 +160,7 @@ class _Run:
                 cuts=self.cuts,
                 run=self.directory.run,
                 epoch=self.lease.epoch,
-                stop=lambda: stop.asked() or fenced.lost is not None,
+                stop=asked,
                 patience=stop.patience,
             )
         try:
@@ -164,6 +178,15 @@ class _Run:
             self.directory.finish(self.store, _without_unsent(finished))
         fenced({"event": "finished", **_without_unsent(finished)})
         return finished
+
+    def _room(
+        self, calls: Executor, emit: Seen, stop: Callable[[], bool], *, timeout_s: float
+    ) -> Outcome | None:
+        """Check that every node can do our work, and wait for room; None: there is room for all."""
+        graph, run = self.loaded.graph, self.directory.run
+        check_nodes(graph, store=self.store, uri=self.store.uri, run=run)
+        nodes = to_run(graph, self.planned)
+        return wait_for_room(nodes, calls, timeout_s=timeout_s, stop=stop, emit=emit)
 
     def _finish(self, outcome: Outcome, *, seconds: float) -> Finished:
         """Keep the model and the numbers, write the page, and say how the run ended."""
@@ -252,59 +275,6 @@ def _again(
         unsent=left,
         **kept,
     )
-
-
-@contextlib.contextmanager
-def _executor(
-    kind: Literal["ray", "inline"], address: str, emit: Seen, *, ready: bool
-) -> Generator[Executor]:
-    """Open what nodes run on; nothing is started for a graph that is found whole."""
-    if kind == "inline" or ready:
-        yield EXECUTORS["in_process"]()
-        return
-
-    def say(text: str) -> None:
-        emit({"event": "note", "text": text})
-
-    with open_session(address, say=say):
-        yield EXECUTORS["ray"]()
-
-
-class _Stop:
-    """Whether and by which signal a run was asked to stop."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def asked(self) -> bool:
-        """Return whether the first signal came."""
-        return self.number is not None
-
-    def patience(self) -> float:
-        """Return the seconds to keep what is done: a machine that is taken away leaves some."""
-        return GRACE_S if self.number == signal.SIGTERM else 0.0
-
-    def note(self, number: int, frame: object) -> None:
-        """Take a signal: the first asks, the second stops at once."""
-        del frame
-        if self.number is not None:
-            raise KeyboardInterrupt(number)
-        self.number = number
-
-
-@contextlib.contextmanager
-def _stopping() -> Generator[_Stop]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a stop that keeps what is done."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {s: signal.signal(s, stop.note) for s in STOPS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _without_unsent(finished: Finished) -> dict[str, Any]:

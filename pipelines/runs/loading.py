@@ -24,15 +24,22 @@ class Loaded:
     text: str  # the page as the user wrote it
     digest: str  # of the resolved settings
     file: Path
+    root: Path  # the folder that its paths start from
     overrides: tuple[str, ...]  # KEY=VALUE, as they were given
     warnings: tuple[Problem, ...] = ()
 
 
-def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
-    """Read, check and build; raise one SettingsError with every problem of settings and files."""
+def load(config: Path, overrides: Sequence[str] = (), *, root: Path | None = None) -> Loaded:
+    """Read, check and build; raise one SettingsError with every problem of settings and files.
+
+    Args:
+        config: the page.
+        overrides: KEY=VALUE, after the page.
+        root: the folder that paths of the page start from; None: the page's own.
+    """
     page = load_yaml(config)
     recipe = choose(page, overrides, key="recipe", table=RECIPES)
-    root = config.resolve().parent
+    root = config.resolve().parent if root is None else root
     try:
         cfg = read_page(page, overrides, schema=recipe.schema)[0]
     except SettingsError as error:
@@ -49,6 +56,7 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
         text=page.text,
         digest=sha256(canonical(plain(cfg))),
         file=config,
+        root=root,
         overrides=tuple(overrides),
         warnings=tuple(found),
     )

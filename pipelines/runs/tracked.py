@@ -33,7 +33,7 @@ def tracked(loaded: Loaded, *, store: Path) -> Tracked | None:
         return None
     uri = default_uri(store)
     if tracking.uri is not None:
-        uri = absolute_uri(tracking.uri, root=loaded.file.resolve().parent)
+        uri = absolute_uri(tracking.uri, root=loaded.root)
     return Tracked(uri=uri, experiment=tracking.experiment)
 
 

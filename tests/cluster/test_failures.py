@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from cluster.failures import EXIT, POLICIES, Budget, Fail, Failure, Retry, decide, failure_of
+from cluster.session import SessionError
 from cluster.storage import DamagedError, StorageError
 
 ROWS = [  # kind, attempt, what is decided
@@ -31,6 +32,7 @@ ROWS = [  # kind, attempt, what is decided
     ("owned", 1, 5),
     ("numerical", 1, 6),
     ("other_code", 1, 7),
+    ("session", 1, 7),
     ("cancelled", 1, 130),
     ("unknown", 1, Retry(1.0)),
     ("unknown", 2, 7),
@@ -91,6 +93,7 @@ class OfData(NotFinite):
         (RuntimeError("I/O error: no such file (os error 2)"), "user", "RuntimeError: I/O error"),
         (DamagedError("torn"), "damaged", "torn"),
         (MemoryError(), "memory", "MemoryError"),
+        (SessionError("address: silent"), "session", "address: silent"),
         (KeyboardInterrupt(), "cancelled", "KeyboardInterrupt"),
     ],
 )

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.reach import ClusterError
 from cluster.session import (
     EVERYWHERE,
     LAPTOP,
     PRIVATE,
     AddressError,
     Session,
-    SessionError,
     open_session,
     parse_address,
     prepare,
@@ -52,7 +52,7 @@ def test_nothing_listens_there_and_ray_is_not_even_imported() -> None:
         spot.bind(("127.0.0.1", 0))
         port = spot.getsockname()[1]
     with (
-        pytest.raises(SessionError, match=rf"nothing listens at 127.0.0.1:{port}; got .* after "),
+        pytest.raises(ClusterError, match=rf"nothing listens at 127.0.0.1:{port}; got .* after "),
         open_session(f"127.0.0.1:{port}"),
     ):
         pass

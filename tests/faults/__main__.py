@@ -2,6 +2,8 @@
 
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
+    python -m tests.faults raylet --times 10              kill -9 of a machine of its cluster
+    python -m tests.faults client --times 3               kill -9 of who sent first_run there
     python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
     python -m tests.faults worker [--times 20] [--executor inline]   kill -9 of a training's worker
     python -m tests.faults actor [--times 20] [--executor inline]    kill -9 of actors of a pool
@@ -22,8 +24,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults import actor, bucket_commits, commits, driver, page, power, takeover, worker
+from tests.cluster.small_cluster import SmallCluster
+from tests.faults import (
+    actor,
+    bucket_commits,
+    client,
+    commits,
+    driver,
+    page,
+    power,
+    takeover,
+    worker,
+)  # fmt: skip
 from tests.faults.kill import kill
+from tests.faults.raylet import lose_raylets
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
 
@@ -83,6 +97,42 @@ def _new(folder: Path) -> Path:
     return folder
 
 
+def _raylet(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    arguments = [str(page.write(folder))]
+    (folder / "ray").mkdir()
+    cluster = SmallCluster.start(folder / "ray")
+    try:
+        trials = lose_raylets(
+            folder, cluster, arguments=arguments, times=given.times, seed=given.seed,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    finally:
+        cluster.close()
+    whole = sum(not trial.wrong for trial in trials)
+    met = sum(trial.killed for trial in trials)
+    hit = sum(bool(trial.retried) for trial in trials)
+    print(f"{whole} of {len(trials)} whole; {met} lost a raylet before their end, {hit} of them "
+          "work that was begun again.")  # fmt: skip
+    print(f"Again: python -m tests.faults raylet --times {given.times} --seed {given.seed}")
+    return [asdict(trial) for trial in trials], whole == len(trials) and met == whole and hit > 0
+
+
+def _client(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    (folder / "ray").mkdir()
+    cluster = SmallCluster.start(folder / "ray", cpus=2)
+    try:
+        found = client.lose_clients(
+            folder, cluster, times=given.times, seed=given.seed,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    finally:
+        cluster.close()
+    print(f"{found.kills} clients killed; {found.nodes} nodes done in {found.seconds:.0f} s; "
+          f"wrong: {found.wrong}")  # fmt: skip
+    print(f"Again: python -m tests.faults client --times {given.times} --seed {given.seed}")
+    return [asdict(found)], found.kills == given.times and not found.wrong
+
+
 def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
     found = driver.drivers(
         folder, times=given.times, seed=given.seed, executor=given.executor,
@@ -139,6 +189,8 @@ def _actor(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]
 
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
+    "raylet": (_raylet, "a machine of a small cluster lost in mid-run; 1.5 minutes a time"),
+    "client": (_client, "who sent first_run to a small cluster is killed; 6 minutes"),
     "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
     "worker": (_worker, "a worker of a training killed; 40 s a time, 4 s with inline"),
     "actor": (_actor, "an actor of a pool, or the node above it, killed; 3 s a time"),

@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,11 +35,17 @@ class Command:
     _rest: bytes = b""
 
     @classmethod
-    def start(cls, arguments: Sequence[str], *, store: Path) -> "Command":
+    def start(
+        cls,
+        arguments: Sequence[str],
+        *,
+        store: Path,
+        environment: Mapping[str, str] = os.environ,
+    ) -> "Command":
         """Start `vocabox run <arguments> --store <store> --json` in a session of its own."""
         mark = uuid.uuid4().hex
         command = [sys.executable, "-m", "pipelines.cli.entry", "run", *arguments]
-        environment = {**os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**environment, MARK: mark, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         said = store.parent / f"said-{mark[:8]}.jsonl"
         with (store.parent / "stderr.txt").open("a") as log, said.open("wb") as out:
             process = subprocess.Popen(
@@ -67,6 +73,11 @@ class Command:
     def states(self, state: str) -> Counter[str]:
         """Count how often each node was told to be in a state."""
         return Counter(e["node"] for e in self.events if e.get("state") == state)
+
+    @property
+    def retries(self) -> Counter[str]:
+        """Count how often each node was begun after its first time."""
+        return Counter({n: times - 1 for n, times in self.states("running").items() if times > 1})
 
     def key(self, node: str) -> str | None:
         """Return the key of a node that has begun."""

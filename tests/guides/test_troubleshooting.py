@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from cluster.call import InProcessExecutor
 from cluster.failures import EXIT, Budget, Fail, decide, failure_of
 from cluster.lease import OwnedError, take
 from cluster.ray_faults import fault_of
 from cluster.storage import open_store
 from components.data.decode import PictureError, decode
 from pipelines.cli.ending import ending
+from pipelines.runs.waiting import wait_for_room
+from tests.bad_inputs.pretended_head import pretended_head
 from tests.guides.quoted import ROOT, blocks, unsaid
 from tests.guides.test_guides import PAGE
 from tests.pipelines.cli.small import Ended, Found, call, own_data, page, work
+from tests.pipelines.graph import bodies
 
 GUIDE = ROOT / "configs" / "TROUBLESHOOTING.md"
 WRITTEN = {  # code -> where its words stand; runs that end so are made by other tests
@@ -76,16 +80,24 @@ def test_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own_data(tmp_path / "my_data")
     Path("my_data/test_fine.json").rename("my_data/test.json")
     Path("my_data/page.yaml").write_text(PAGE)
+    open_store("store")
+    Path("store/runs/joint-1").mkdir(parents=True)
+    Path("store/runs/joint-1/config.json").write_text("{}")
     said = ""
     for line in (
         "check my_data/page.yaml stage2.lrr=1 stage2.steps=0",
         "check my_data/page.yaml sources.boxes.0.annotations=box.json",
         "check my_data/page.yaml sources.test.0.source.level=kind",
         "rnu",
+        "status joint-7 --store store",
+        "run my_data/page.yaml --address 127.0.0.1:1",
     ):
         result = call(*line.split())
         assert result.exit_code == 2
         said += result.output
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "8" * 64)
+    with pretended_head(token="7" * 64) as head:
+        said += call("status", "--address", head.url).output
     quotes_are_said(2, said)
 
 
@@ -125,6 +137,12 @@ def test_7() -> None:
         assert isinstance(last, Fail)
         assert last.code == 7
         said += f"{last.why}\n"
+    large = bodies.node("evaluate", run_on=bodies.RunOn(cpus=99))
+    small = InProcessExecutor()
+    ended = wait_for_room([large], small, timeout_s=0.01, stop=lambda: False, emit=lambda _: None)
+    assert ended is not None
+    assert ended.code == 7
+    said += ended.nodes["evaluate"].error.text if ended.nodes["evaluate"].error else ""
     quotes_are_said(7, said)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from cluster.parcel import Parcel
 from pipelines.cli.entry import main
 from pipelines.cli.work import WORK
 from pipelines.graph.artifact import FILES
@@ -50,11 +51,20 @@ class Found:
     bad: list[tuple[Path, str]] = field(default_factory=list)
 
 
+@dataclass(kw_only=True)
+class Sent:
+    run: str = "example-1"
+    command: str = "python"
+    parcel: Any = field(default_factory=lambda: Parcel(files={}))
+    store: str = ""
+
+
 def count(task: Any) -> None:
     """Stand for the work of a node; the commands never call it."""
 
 
-def load(config: Path, overrides: tuple[str, ...]) -> Loaded:
+def load(config: Path, overrides: tuple[str, ...], **how: Any) -> Loaded:
+    del how
     cfg, _ = read(config, overrides, schema=Example)
     first = Node(name="draw", fn=count, cfg=cfg, makes=FILES)
     last = Node(name="stage2", fn=count, cfg=cfg, makes=FILES, inputs={"files": first})

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.cli.small import Ended, Found, call, page, work
+from pipelines.runs.states import Standing
+from tests.pipelines.cli.small import Ended, Found, Sent, call, page, work
 
 ROOT = Path(__file__).parents[3]
-HELPS = ("", "run", "check", "show", "predict", "data", "data check", "data show")
+HELPS = ("", "run", "check", "show", "predict", "data", "data check", "data show",
+         "submit", "status", "logs", "stop")  # fmt: skip
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pyarrow", "numpy", "pydantic", "matplotlib")
 ASK = """
 import resource, sys
@@ -59,6 +61,10 @@ def test_the_example_of_a_help_works(
         "predict": lambda model, **how: Found(pictures=1),
         "sheet_of_config": lambda loaded, **how: 1,
         "sources_of_config": lambda config, settings: [],
+        "submission": lambda loaded, **how: Sent(),
+        "standings": lambda store, **how: [Standing(run="joint-1", status="failed", heard=None)],
+        "events": lambda store, **how: ([], 0),
+        "stop": lambda store, **how: None,
         "drawn_of_config": lambda config, settings: [],
     }
     with work(**rows):
