@@ -21,6 +21,7 @@ Fn = Callable[..., dict[str, Any]]
 
 GRACE_S = 8.0  # between asking a call to stop and killing its process
 PACE_S = 0.1  # records without metrics are for the display: not more often than this
+TASK_NAME = "vocabox"  # of every task in Ray's lists: a name of its own is a class of its own
 KEPT = 10_000  # records with metrics that wait to be read
 ANSWER_S = 1.0  # for the board to answer; a busy machine shows old progress rather than none
 
@@ -39,11 +40,27 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many `cpus` and `gpus` there are."""
+        """Say how many `cpus` and `gpus` and bytes of `memory` there are, all machines together.
+
+        `most_cpus`, `most_gpus` and `most_memory` are of the machine that has most.
+        """
         ...
 
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+    def submit(
+        self,
+        name: str,
+        fn: Fn,
+        args: tuple[Any, ...],
+        *,
+        cpus: float,
+        gpus: float,
+        memory: float = 0.0,
+    ) -> None:
         """Take a call; it starts when its resources are free."""
+        ...
+
+    def drop(self, name: str, why: Failure) -> None:
+        """Stop one call within seconds; it ends with this failure."""
         ...
 
     def wait(self, timeout: float) -> list[Finished]:
@@ -141,26 +158,55 @@ class RayExecutor:
         self._board: Any = self._ray.remote(num_cpus=0)(Board).remote()
         self._running: dict[Any, str] = {}
         self._cancelled: set[Any] = set()
+        self._dropped: dict[Any, tuple[float, Failure]] = {}  # when asked to stop, and why
+        self._shapes: dict[tuple[float, ...], Any] = {}
         self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
         self._asked = 0.0
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many CPUs and GPUs the cluster has at this moment."""
-        total = self._ray.cluster_resources()
-        return {"cpus": total.get("CPU", 0.0), "gpus": total.get("GPU", 0.0)}
+        """Say what the machines have that are alive at this moment."""
+        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        found: dict[str, float] = {}
+        for name, theirs in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory")):
+            have = [float(machine.get(theirs, 0.0)) for machine in alive]
+            found |= {name: sum(have), f"most_{name}": max(have, default=0.0)}
+        return found
 
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+    def submit(
+        self,
+        name: str,
+        fn: Fn,
+        args: tuple[Any, ...],
+        *,
+        cpus: float,
+        gpus: float,
+        memory: float = 0.0,
+    ) -> None:
         """Start a call as soon as its resources are free."""
-        task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=name)
-        self._running[task.remote(name, fn, args)] = name
+        shape = (cpus, gpus, memory)
+        if shape not in self._shapes:  # each is a class of tasks to Ray, which wants few
+            more = {"memory": memory} if memory else {}
+            task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=TASK_NAME, **more)
+            self._shapes[shape] = task
+        self._running[self._shapes[shape].remote(name, fn, args)] = name
+
+    def drop(self, name: str, why: Failure) -> None:
+        """Ask a call to stop; `wait` kills its process when it does not hear."""
+        for ref in [ref for ref, running in self._running.items() if running == name]:
+            if ref not in self._dropped:
+                self._dropped[ref] = (time.monotonic(), why)
+                self._cancel(ref, force=False)
 
     def wait(self, timeout: float) -> list[Finished]:
         """Return all calls that have ended, or an empty list after `timeout` seconds."""
         refs = list(self._running)
         if not refs:
             return []
+        for ref, (asked, _) in self._dropped.items():
+            if time.monotonic() - asked > GRACE_S:
+                self._cancel(ref, force=True)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout, fetch_local=False)
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
@@ -175,7 +221,10 @@ class RayExecutor:
             value, failure = None, fault_of(error, where=name)
         if failure is not None and ref in self._cancelled:  # a process we killed is not lost
             failure = Failure("cancelled", name, f"{name}: cancelled.", failure.traceback)
+        if failure is not None and ref in self._dropped:
+            failure = self._dropped[ref][1]
         self._cancelled.discard(ref)
+        self._dropped.pop(ref, None)
         return Finished(name, value, failure)
 
     def reporter(self, name: str) -> Callable[[Record], None]:
@@ -205,12 +254,15 @@ class RayExecutor:
         self._cancelled |= set(refs)
         for force, patience in ((False, grace_s), (True, 3.0)):
             for ref in refs:
-                with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
-                    self._ray.cancel(ref, force=force)
+                self._cancel(ref, force=force)
             if refs:
                 _, refs = self._ray.wait(
                     refs, num_returns=len(refs), timeout=patience, fetch_local=False
                 )
+
+    def _cancel(self, ref: Any, *, force: bool) -> None:
+        with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+            self._ray.cancel(ref, force=force)
 
     def close(self) -> None:
         """Give the board's process back."""
@@ -229,15 +281,29 @@ class InProcessExecutor:
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many CPUs and GPUs this process may use."""
+        """Say what this process may use."""
         gpus = Path("/proc/driver/nvidia/gpus")
         found = len(list(gpus.iterdir())) if gpus.is_dir() else 0
-        return {"cpus": float(_cpus()), "gpus": float(found)}
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return {"cpus": float(_cpus()), "gpus": float(found), "memory": float(memory)}
 
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+    def submit(
+        self,
+        name: str,
+        fn: Fn,
+        args: tuple[Any, ...],
+        *,
+        cpus: float,
+        gpus: float,
+        memory: float = 0.0,
+    ) -> None:
         """Queue a call; the resources are this process's, whatever is asked for."""
-        del cpus, gpus
+        del cpus, gpus, memory
         self._queue.append((name, fn, args))
+
+    def drop(self, name: str, why: Failure) -> None:
+        """Do nothing: while a call runs here, nobody can ask for it to stop."""
+        del name, why
 
     def wait(self, timeout: float) -> list[Finished]:
         """Run the oldest call to its end; return an empty list if there is none."""

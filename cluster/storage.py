@@ -30,6 +30,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._made: set[Path] = set()
+        self._kept: set[Path] = set()  # folders whose entries survive a power cut
 
     def path(self, name: str) -> Path:
         """Return where a name lives; a name that leaves the store is refused."""
@@ -73,15 +74,16 @@ class LocalStore:
         return created
 
     def _folder(self, folder: Path, *, durable: bool) -> None:
-        """Make a folder and, where durable, the entries that lead to it."""
-        if folder in self._made and folder.is_dir():
-            return
-        new = [p for p in (folder, *folder.parents) if not p.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        if durable:
-            for made in new:
-                sync_folder(made.parent)
-        self._made.add(folder)
+        """Make a folder; where durable, the entries that lead to it survive a power cut."""
+        if folder not in self._made or not folder.is_dir():
+            self._kept -= {p for p in (folder, *folder.parents) if not p.exists()}
+            folder.mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+        for made in (folder, *folder.parents) if durable else ():
+            if made in self._kept or made == self.root.parent:
+                break
+            sync_folder(made.parent)
+            self._kept.add(made)
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a name, or None where it is absent."""
@@ -123,10 +125,13 @@ class LocalStore:
             raise _fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
-        """Make an empty folder of a name that was never used, for bulk files; return its path."""
+        """Make an empty folder of a name that was never used, for bulk files; return its path.
+
+        It survives a power cut once something beside it is put durably.
+        """
         final = self.path(name)
         try:
-            self._folder(final.parent, durable=True)
+            self._folder(final.parent, durable=False)
             final.mkdir()
         except OSError as error:
             raise _fault(error, final) from error

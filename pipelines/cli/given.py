@@ -93,9 +93,9 @@ def refusals() -> Generator[None]:
     from cluster.mlflow_door import TrackingError
     from cluster.session import AddressError
     from cluster.storage import StoreError
-    from pipelines.graph.checks import GraphError
     from pipelines.graph.cuts import CutError
     from pipelines.graph.outside import OutsideError
+    from pipelines.graph.problem import GraphError
 
     try:
         yield

@@ -9,58 +9,25 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
-from pipelines.graph.artifact import ArtifactKind, missing
-from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
+from pipelines.graph.artifact import LISTING, missing
+from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
 from pipelines.graph.key import SCHEMA, label
-from pipelines.graph.node import RunOn, Task
+from pipelines.graph.listing import check_list
+from pipelines.graph.node import Element, Given, Task, Units
 from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
+from pipelines.graph.payload import Call, Place
 from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
 
+CHEAP_S = 0.2  # a body that took less is cheaper to run again than to flush to disk
 FEW = 8  # files; threads cost more than they save
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """All that a worker needs; every field can be pickled."""
-
-    store: str
-    key: str
-    node: str
-    recipe: str
-    run: str
-    fn: Callable[[Task], Mapping[str, object] | None]
-    cfg: Any
-    parts: Mapping[str, Callable[..., Any]]
-    makes: ArtifactKind
-    run_on: RunOn
-    inputs: Mapping[str, "Place"]
-    identities: Mapping[str, Any]  # inputs as the manifest holds them
-    settings: Any  # plain
-    code: Mapping[str, str]
-    code_digest: str
-    sources: Mapping[str, str]
-    git: Mapping[str, Any] | None
-    forced: Literal["no", "yes"] = "no"
-    reporter: Callable[[dict[str, Any]], None] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where an input lies: an artifact, some files of one, or a user's files with their stamps."""
-
-    key: str | None = None
-    files: Mapping[str, str] | None = None  # role -> relative to the artifact, or absolute
-    stamps: Mapping[str, str] | None = None  # role -> stamp of a user's file or folder
 
 
 def execute(payload: dict[str, Any]) -> dict[str, Any]:
@@ -89,14 +56,15 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
     out = store.new_folder(f"{home(call.key)}/{attempt}")
     try:
         body = _run(call, store, attempt, out)
-        winner = _publish(store, body, call.forced)
+        winner = publish(store, body, call.forced)
     except BaseException:
         _drop(store, call.key, attempt, out)
         raise
     if winner.body["attempt"] != attempt:
         shutil.rmtree(out, ignore_errors=True)
-    store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
-    shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
+    if call.unit is None:
+        store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
+    _remove(store.path(f"work/{call.key}"))
     differs = winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
 
@@ -126,13 +94,31 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
     _check_unchanged(call)
-    files = seal(out)
+    fast = seconds < CHEAP_S
+    files = seal(out, sync="fast" if fast else "durable")
+    if call.makes == LISTING:
+        check_list(out / "list.json", node=call.node)
     if lost := missing(call.makes, tuple(files)):
         listed = ", ".join(list(files)[:5]) or "an empty folder"
         raise ValueError(
             f"{call.node}: must make {', '.join(lost)} (kind {call.makes.name}); got {listed}. "
             "Write them to task.out."
         )
+    return {
+        **described(call),
+        "files": {name: list(entry) for name, entry in files.items()},
+        "attempt": attempt,
+        "started": started,
+        "seconds": round(seconds, 6),
+        "cpu_s": round(spent, 6),
+        "rss_max": most_memory(),
+        "notes": plain_notes(notes or {}),
+        **({"fast": boot()} if fast else {}),
+    }
+
+
+def described(call: Call) -> dict[str, Any]:
+    """Return what a manifest says of a call whatever came out of it."""
     return {
         "format": SCHEMA,
         "key": call.key,
@@ -144,15 +130,8 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         "parts": {name: label(part) for name, part in call.parts.items()},
         "inputs": dict(call.identities),
         "makes": [call.makes.name, call.makes.version],
-        "files": {name: list(entry) for name, entry in files.items()},
         "run": call.run,
-        "attempt": attempt,
         "host": socket.gethostname(),
-        "started": started,
-        "seconds": round(seconds, 6),
-        "cpu_s": round(spent, 6),
-        "rss_max": most_memory(),
-        "notes": plain_notes(notes or {}),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
     }
@@ -166,7 +145,7 @@ def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:
             shutil.rmtree(out, ignore_errors=True)
 
 
-def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
+def publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
     """Create the manifest, the commit point; return the one that counts."""
     name = f"{home(body['key'])}/manifest.json"
     own = Record(body)
@@ -181,15 +160,15 @@ def _publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
             return present  # the same bytes again
         else:
             store.delete(name)
-        if store.put_new(name, sealed(body)):
+        if store.put_new(name, sealed(body), sync="fast" if own.fast else "durable"):
             return own
     raise DamagedError(
         f"{name}: is there and cannot be read; got 8 failed tries. Look at the store."
     )
 
 
-def seal(out: Path) -> dict[str, tuple[int, str]]:
-    """Hash and flush all files below a folder; return name -> (bytes, sha256), sorted.
+def seal(out: Path, *, sync: Literal["durable", "fast"] = "durable") -> dict[str, tuple[int, str]]:
+    """Hash and (durable) flush all files below a folder; return name -> (bytes, sha256), sorted.
 
     Raises:
         ValueError: something is neither a file nor a folder.
@@ -208,38 +187,59 @@ def seal(out: Path) -> dict[str, tuple[int, str]]:
         names += [str((Path(folder) / name).relative_to(out)) for name in files]
     names.sort()
     if len(names) <= FEW:
-        entries = [_seal_file(out / name) for name in names]
+        entries = [_seal_file(out / name, sync) for name in names]
     else:
         with ThreadPoolExecutor(THREADS) as pool:
-            entries = list(pool.map(lambda name: _seal_file(out / name), names))
-    for folder in reversed(folders):
-        sync_folder(folder)
-    sync_folder(out.parent)
+            entries = list(pool.map(lambda name: _seal_file(out / name, sync), names))
+    if sync == "durable":
+        for folder in reversed(folders):
+            sync_folder(folder)
+        sync_folder(out.parent)
     return dict(zip(names, entries, strict=True))
 
 
-def _seal_file(path: Path) -> tuple[int, str]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return os.fstat(handle).st_size, file_digest(path)
-    finally:
-        os.close(handle)
+def _seal_file(path: Path, sync: str) -> tuple[int, str]:
+    if sync == "durable":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return path.stat().st_size, file_digest(path)
 
 
-def _open(store: LocalStore, place: Place, name: str) -> Path | dict[str, Path]:
+def _open(store: LocalStore, place: Place, name: str) -> Given:
     """Return where an input lies; the first read in a process checks that it is whole."""
+    if place.element and place.element[0] == "value":
+        return Element(place.element[1])
     if place.key is None:
         return {role: Path(path) for role, path in (place.files or {}).items()}
-    record = read_record(store, place.key)
-    if record is None:
-        raise DamagedError(f"input {name}: its record is gone; got {place.key[:12]}. Run again.")
-    if found := first_look(store, record, check="small"):
-        raise set_aside(store, record, found)
+    record = _whole(store, place.key, name)
+    if record.units is not None:
+        units = [_whole(store, key, name) for key, _ in record.units]
+        return Units(tuple(unit.place(store) for unit in units))
     root = record.place(store)
+    if place.element:
+        return Element(root / place.element[1] if place.element[0] == "file" else root)
     if place.files is None:
         return root
     return {role: root / relative for role, relative in place.files.items()}
+
+
+def _whole(store: LocalStore, key: str, name: str) -> Record:
+    record = read_record(store, key)
+    if record is None:
+        raise DamagedError(f"input {name}: its record is gone; got {key[:12]}. Run again.")
+    if record.units is None and (found := first_look(store, record, check="small")):
+        raise set_aside(store, record, found)
+    return record
+
+
+def _remove(scratch: Path) -> None:
+    try:
+        scratch.rmdir()  # most bodies leave nothing in it
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check_unchanged(call: Call) -> None:

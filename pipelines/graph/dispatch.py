@@ -1,20 +1,21 @@
 """From a node to what the schedule sees, and to the payload a worker gets."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from cluster.failures import Failure
 from cluster.storage import LocalStore
-from pipelines.graph.checks import need_of, room
 from pipelines.graph.circumstances import git_state
-from pipelines.graph.commit import Call
+from pipelines.graph.commit import CHEAP_S
 from pipelines.graph.key import label
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Node, upstream
+from pipelines.graph.payload import Call
 from pipelines.graph.reasons import past
 from pipelines.graph.record import inputs_named
-from pipelines.graph.schedule import Job, Need
+from pipelines.graph.room import need_of, room
+from pipelines.graph.schedule_state import Job
 
 
 def payload_of(
@@ -23,10 +24,14 @@ def payload_of(
     lookup: Lookup,
     recipe: str,
     run: str,
-    forced: Literal["no", "yes"],
-    reporter: Callable[[dict[str, Any]], None] | None,
+    forced: Literal["no", "yes"] = "no",
+    unit: int | None = None,
+    reporter: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of a `Call`; all of them can be pickled."""
+    """Return the fields of a `Call`; all of them can be pickled.
+
+    What nodes of one function share is one object, so that it is sent once in a call of several.
+    """
     node = known.node
     call = Call(
         store=str(lookup.store.root),
@@ -42,11 +47,12 @@ def payload_of(
         inputs=dict(known.places),
         identities=inputs_named(known.inputs),
         settings=known.settings,
-        code=dict(known.closure),
+        code=known.closure,
         code_digest=known.code,
         sources=lookup.sources(known),
         git=git_state(),
         forced=forced,
+        unit=unit,
         reporter=reporter,
     )
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
@@ -54,14 +60,26 @@ def payload_of(
 
 def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
-    cpus, gpus = need_of(node)
-    took = past(store, recipe=recipe, node=node.name).seconds(label(node.fn))
-    return Job(
-        name=node.name,
-        after=tuple(above.name for above in upstream(node)),
-        need=Need(cpus, gpus, gang=node.run_on.workers > 0),
-        weight=took or 1.0,
-    )
+    before = past(store, recipe=recipe, node=node.name)
+    took = before.seconds(label(node.fn))
+    after = tuple(above.name for above in upstream(node))
+    return Job(node.name, after, need_of(node), weight=took or 1.0, group=_group(node, took))
+
+
+def unit_jobs(
+    names: Iterable[str], known: Identified, *, store: LocalStore, recipe: str
+) -> tuple[Job, ...]:
+    """Return units of a map as the schedule sees them; the map comes after them."""
+    node = known.node
+    took = past(store, recipe=recipe, node=node.name).unit_seconds(label(node.fn))
+    need, group = need_of(node), _group(node, took)
+    return tuple(Job(name, (), need, weight=took or 1.0, group=group) for name in names)
+
+
+def _group(node: Node, took: float | None) -> str:
+    """Return what cheap nodes have in common that may share a call; "" of one that is not cheap."""
+    alone = node.run_on.workers > 0 or (took is not None and took >= CHEAP_S)
+    return "" if alone else label(node.fn)
 
 
 def too_large(node: Node, capacity: Mapping[str, float]) -> Failure:

@@ -36,6 +36,13 @@ class Past:
         took = [r.seconds for r in self.records if r.body["fn"] == fn][:LATEST]
         return statistics.median(took) if took else None
 
+    def unit_seconds(self, fn: str) -> float | None:
+        """Return the median time of one unit in the last maps with the same function, if any."""
+        took = [r.seconds / len(r.units) for r in self.records if r.units and r.body["fn"] == fn][
+            :LATEST
+        ]
+        return statistics.median(took) if took else None
+
 
 def past(store: LocalStore, *, recipe: str, node: str) -> Past:
     """Read the records under names/<recipe>/<node>."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import DamagedError, LocalStore
+from pipelines.graph.circumstances import boot
 from pipelines.graph.key import SCHEMA, Identity, canonical, sha256
 from pipelines.graph.outside import file_digest, files_digest
 
@@ -33,8 +34,26 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """Return the digest of the artifact: names, sizes and bytes of its files."""
+        """Return the digest of the artifact: names, sizes and bytes of its files, or its units."""
+        if self.units is not None:
+            return sha256(canonical({"units": [digest for _, digest in self.units]}))
         return files_digest([(n, s, d) for n, (s, d) in self.files.items()])
+
+    @property
+    def units(self) -> list[tuple[str, str]] | None:
+        """Return (key, digest) of each unit of a map, in order; None of an ordinary node."""
+        units = self.body.get("units")
+        return None if units is None else [(key, digest) for key, digest in units]
+
+    @property
+    def fast(self) -> str | None:
+        """Return the boot of the machine in which files were written and not flushed to disk."""
+        return self.body.get("fast")
+
+    @property
+    def may_be_torn(self) -> bool:
+        """Say whether a power cut may have taken what was not flushed."""
+        return self.fast is not None and self.fast != boot()
 
     @property
     def seconds(self) -> float:
@@ -97,7 +116,15 @@ def read_record(store: LocalStore, key: str) -> Record | None:
 def faults(
     store: LocalStore, record: Record, *, check: Literal["sizes", "small", "all"]
 ) -> list[str]:
-    """List what is wrong with the files of an artifact: missing, other size, other bytes."""
+    """List what is wrong with the files of an artifact: missing, other size, other bytes.
+
+    Bytes that were never flushed are all read: always by who uses them, and by everybody once the
+    machine was started again.
+    """
+    if record.units is not None:
+        return [fault for key, _ in record.units for fault in _unit_faults(store, key, check)]
+    if record.fast and (check == "small" or record.may_be_torn):
+        check = "all"
     out: list[str] = []
     place = record.place(store)
     for name, (size, digest) in record.files.items():
@@ -111,6 +138,13 @@ def faults(
         except FileNotFoundError:
             out.append(f"{name} is missing")
     return out
+
+
+def _unit_faults(store: LocalStore, key: str, check: Literal["sizes", "small", "all"]) -> list[str]:
+    unit = read_record(store, key)
+    if unit is None:
+        return [f"unit {key[:12]} is missing"]
+    return [f"unit {key[:12]}: {fault}" for fault in first_look(store, unit, check=check)]
 
 
 def _is_read(size: int, check: str) -> bool:

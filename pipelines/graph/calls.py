@@ -1,0 +1,85 @@
+"""The calls of a walk that are out: which nodes go in each, and what comes back of each node."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cluster.call import Executor, Finished
+from cluster.failures import Failure
+from pipelines.graph.chunk import Pace, execute_all
+from pipelines.graph.key import label
+from pipelines.graph.lookup import Identified
+from pipelines.graph.room import need_of
+from pipelines.graph.schedule_state import Need
+from pipelines.graph.telling import Telling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """One call that came back."""
+
+    nodes: Mapping[str, tuple[dict[str, Any] | None, Failure | None]]  # name -> how it ended
+    sizes: Mapping[str, int]  # group -> how many of it go in a call from now on, where it changed
+
+
+class Calls:
+    """Sends nodes to an executor, several in one call, and hears of each by name."""
+
+    def __init__(self, executor: Executor, tell: Telling) -> None:
+        self._executor, self._tell = executor, tell
+        self._out: dict[str, Mapping[str, Identified]] = {}  # by the first node's name
+        self._pace = Pace()
+
+    def submit(self, nodes: Mapping[str, Identified], payloads: Sequence[dict[str, Any]]) -> None:
+        """Send nodes that need the same, in order; payloads are what `execute` takes."""
+        first = next(iter(nodes))
+        node = nodes[first].node
+        self._out[first] = nodes
+        held = node.run_on.local or not node.run_on.workers  # else its workers hold them
+        need = need_of(node) if held else Need(0.0)
+        for name, known in nodes.items():
+            self._tell.begun(name, key=known.key)
+        self._executor.submit(
+            first,
+            execute_all,
+            (payloads,),
+            cpus=need.cpus,
+            gpus=need.gpus,
+            memory=need.memory,
+        )
+
+    def hear(self, timeout: float) -> list[Ended]:
+        """Return the calls that came back, after `timeout` seconds if none did."""
+        finished = self._executor.wait(timeout)
+        self._tell.heard(self._executor)
+        self._drop_silent()
+        return [self._ended(end) for end in finished if end.name in self._out]
+
+    def _ended(self, end: Finished) -> Ended:
+        nodes = self._out.pop(end.name)
+        for name in nodes:
+            self._tell.silence.ended(name)
+        if end.error is not None:
+            errors = {name: _named(end.error, end.name, name) for name in nodes}
+            return Ended(nodes={name: (None, error) for name, error in errors.items()}, sizes={})
+        ended = (end.value or {})["ended"]
+        out = {name: how for name, how in zip(nodes, ended, strict=True)}
+        for name, (value, _) in out.items():
+            if value and not value["found"]:
+                self._pace.learn(label(nodes[name].node.fn), value["seconds"])
+        return Ended(nodes=out, sizes=self._pace.news())
+
+    def _drop_silent(self) -> None:
+        """Stop the calls whose nodes have all said nothing for longer than theirs may."""
+        for first, nodes in self._out.items():
+            limit = nodes[first].node.run_on.silent_after_s
+            if limit and min(self._tell.silence.since(name) for name in nodes) > limit:
+                text = f"{first}: said nothing for {limit:g} s and was stopped"
+                self._executor.drop(first, Failure("lost", first, text))
+
+
+def _named(error: Failure, first: str, name: str) -> Failure:
+    """Return the failure of a whole call as one of its nodes has it."""
+    if not error.text.startswith(f"{first}: "):
+        return error
+    return replace(error, text=f"{name}: {error.text.removeprefix(f'{first}: ')}")
