@@ -64,7 +64,7 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         shutil.rmtree(out, ignore_errors=True)
     if call.unit is None:
         store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
-    _remove(store.path(f"work/{call.key}"))
+    shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
     differs = winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
 
@@ -72,8 +72,6 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
 def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, Any]:
     """Run the body and return the manifest to publish."""
     inputs = {name: _open(store, place, name) for name, place in call.inputs.items()}
-    scratch = store.path(f"work/{call.key}")
-    scratch.mkdir(parents=True, exist_ok=True)
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
 
@@ -85,7 +83,7 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
         inputs=inputs,
         parts=call.parts,
         out=out,
-        scratch=scratch,
+        work=store.path(f"work/{call.key}"),
         run_on=call.run_on,
         say=saying,
         note=saying.note,
@@ -233,13 +231,6 @@ def _whole(store: LocalStore, key: str, name: str) -> Record:
     if record.units is None and (found := first_look(store, record, check="small")):
         raise set_aside(store, record, found)
     return record
-
-
-def _remove(scratch: Path) -> None:
-    try:
-        scratch.rmdir()  # most bodies leave nothing in it
-    except OSError:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check_unchanged(call: Call) -> None:

@@ -103,11 +103,17 @@ class Task:
     inputs: Mapping[str, Any]  # each is Given; a View or an Outside is role -> path
     parts: Mapping[str, Callable[..., Any]]
     out: Path  # an empty directory to fill
-    scratch: Path  # survives a failed attempt of the same key; for checkpoints
+    work: Path  # where `scratch` is, once it is asked for
     run_on: RunOn
     say: Say
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
     set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
+
+    @property
+    def scratch(self) -> Path:
+        """Return a folder that survives a failed attempt of the same key; for checkpoints."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        return self.work
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

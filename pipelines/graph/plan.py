@@ -9,9 +9,10 @@ from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
 from pipelines.graph.key import label
 from pipelines.graph.lookup import Identified, Lookup
-from pipelines.graph.node import Graph, Node, upstream
+from pipelines.graph.node import Graph, Node, mapped, upstream
 from pipelines.graph.reasons import Past, Reason, past, why
 from pipelines.graph.record import Record
+from pipelines.graph.spread import Spread
 
 State = Literal["cached", "will run", "waits", "left out"]
 
@@ -27,6 +28,7 @@ class Planned:
     waits_for: tuple[str, ...] = ()
     seconds: float | None = None  # expected; of the earlier run where cached; None is unknown
     record: Record | None = None  # where cached
+    units: tuple[int, int] | None = None  # of a map: how many will run, and how many it has
 
     @property
     def name(self) -> str:
@@ -87,15 +89,7 @@ def plan(
         reasons = why(known, before, store=store, code=lookup.code)
         if forced and known.record and not known.damage:
             reasons = (Reason("forced"),)
-        out.append(
-            Planned(
-                node=node,
-                state="will run",
-                key=known.key,
-                why=reasons,
-                seconds=before.seconds(label(node.fn)),
-            )
-        )
+        out.append(_running(known, before, reasons, lookup=lookup, forced=forced))
     _check_only(out, limits.cached)
     return Plan(graph=graph, nodes=tuple(out))
 
@@ -115,10 +109,33 @@ def as_event(planned: Planned) -> dict[str, Any]:
     }
     if planned.waits_for:
         event["waits_for"] = list(planned.waits_for)
+    if planned.units:
+        event["units"] = list(planned.units)
     if planned.record:
         event["digest"] = planned.record.digest
         event["bytes"] = planned.record.size
     return event
+
+
+def _running(
+    known: Identified,
+    before: Past,
+    reasons: tuple[Reason, ...],
+    *,
+    lookup: Lookup,
+    forced: bool,
+) -> Planned:
+    fn = label(known.node.fn)
+    count, took = None, before.seconds(fn)
+    if mapped(known.node):
+        spread = Spread(known, lookup.units_of(known))
+        missing = spread.missing(forced=forced)
+        count = len(missing), len(spread.order)
+        each = before.unit_seconds(fn)
+        took = None if each is None else each * len(missing)
+    return Planned(
+        node=known.node, state="will run", key=known.key, why=reasons, seconds=took, units=count
+    )
 
 
 def _cached(known: Identified, record: Record) -> Planned:

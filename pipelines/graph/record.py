@@ -144,7 +144,7 @@ def _unit_faults(store: LocalStore, key: str, check: Literal["sizes", "small", "
     unit = read_record(store, key)
     if unit is None:
         return [f"unit {key[:12]} is missing"]
-    return [f"unit {key[:12]}: {fault}" for fault in first_look(store, unit, check=check)]
+    return [f"unit {key[:12]}: {fault}" for fault in faults(store, unit, check=check)]
 
 
 def _is_read(size: int, check: str) -> bool:

@@ -61,8 +61,9 @@ def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "waits":
         return [f"{name}{planned.why[0].text}{expected}"]
     lines: list[str] = []
+    units = "{} of {} units: ".format(*planned.units) if planned.units else ""
     for i, reason in enumerate(planned.why):
-        first = f"{name}will run  " if i == 0 else f"{indent}          "
+        first = f"{name}will run  {units}" if i == 0 else f"{indent}          "
         lines.append(f"{first}{reason.text}{expected if i == 0 else ''}")
         lines.extend(f"{indent}            {line}" for line in reason.diff)
     return lines
