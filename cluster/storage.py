@@ -59,6 +59,8 @@ class LocalStore:
         if final.exists():
             return False
         self._folder(final.parent, durable=durable)
+        if not data and not durable:
+            return _touch(final)
         draft = final.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             with draft.open("xb") as file:
@@ -76,7 +78,10 @@ class LocalStore:
     def _folder(self, folder: Path, *, durable: bool) -> None:
         """Make a folder; where durable, the entries that lead to it survive a power cut."""
         if folder not in self._made or not folder.is_dir():
-            self._kept -= {p for p in (folder, *folder.parents) if not p.exists()}
+            for new in (folder, *folder.parents):
+                if new.exists():
+                    break
+                self._kept.discard(new)
             folder.mkdir(parents=True, exist_ok=True)
             self._made.add(folder)
         for made in (folder, *folder.parents) if durable else ():
@@ -253,6 +258,15 @@ def _write(handle: int, block: bytes) -> None:
     rest = memoryview(block)
     while rest:
         rest = rest[os.write(handle, rest) :]
+
+
+def _touch(final: Path) -> bool:
+    """Create an empty name: whole from its first moment."""
+    try:
+        final.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _link(draft: Path, final: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -171,6 +172,10 @@ class Graph:
 
     def every(self) -> tuple[Node, ...]:
         """Return all nodes, inputs before users, each once; a cycle is left for the checks."""
+        return self._every
+
+    @cached_property
+    def _every(self) -> tuple[Node, ...]:
         seen: set[int] = set()
         order: list[Node] = []
         for root in self.nodes:

@@ -94,8 +94,9 @@ def home(key: str) -> str:
 
 
 def sealed(body: Mapping[str, Any]) -> bytes:
-    """Return a manifest as bytes: the body and its own digest."""
-    return canonical({**body, "sha256": sha256(canonical(dict(body)))}).encode()
+    """Return a manifest as bytes: the body and, last, its own digest."""
+    text = canonical(dict(body))
+    return f'{text[:-1]},"sha256":"{sha256(text)}"}}'.encode()
 
 
 def read_record(store: LocalStore, key: str) -> Record | None:

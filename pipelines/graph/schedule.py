@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from pipelines.graph.schedule_state import (
     Action,
+    Back,
     Capacity,
     Drain,
     Event,
@@ -69,6 +70,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
         case Ready(names):
             for name in names:
                 state = _want(state, name, actions)
+        case Back(name):
+            state = replace(state, running={**state.running, name: None})
         case Finished(name):
             state = _release(_close(state, name), name, actions)
         case Freed(name):

@@ -64,6 +64,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Back:
+    """Event: a call came back, so what its first node took is free; its nodes are told of next."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Event: a node's result is there, cached or made."""
 
@@ -105,7 +112,7 @@ class Drain:
     """Event: submit nothing more."""
 
 
-Event = Capacity | Wanted | Ready | Finished | Freed | Failed | Spread | Sized | Drain
+Event = Capacity | Wanted | Ready | Back | Finished | Freed | Failed | Spread | Sized | Drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,7 @@ class State:
     total: Capacity  # of the cluster
     running: Mapping[str, Need | None] = field(
         default_factory=dict[str, Need | None]
-    )  # None: in the call of another node, and taking nothing of its own
+    )  # None: takes nothing: in the call of another node, or back
     queues: Mapping[Queue, tuple[tuple[float, str], ...]] = field(
         default_factory=dict[Queue, tuple[tuple[float, str], ...]]
     )  # ordinary nodes, best first; none is empty

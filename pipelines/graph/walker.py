@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -212,14 +212,12 @@ class Walker:
         for ended in self.calls.hear(timeout):
             for group, most in ended.sizes.items():
                 self._tell(told.Sized(group, most))
+            self._tell(told.Back(next(iter(ended.nodes))))
+            self._act()  # the next call goes out before this one is looked at
             for name, (value, failure) in ended.nodes.items():
                 self._error(name, failure) if failure else self._made(name, value or {})
-            self._count(ended.nodes)
-
-    def _count(self, names: Iterable[str]) -> None:
-        """Tell how many units there are of the maps that these nodes are of."""
-        for above in {self.unit_of[name] for name in names if name in self.unit_of}:
-            self.tell.units(above, self.spreads[above].done())
+            for above in {self.unit_of[name] for name in ended.nodes if name in self.unit_of}:
+                self.tell.units(above, self.spreads[above].done())
 
     def _made(self, name: str, value: dict[str, Any]) -> None:
         record = read_record(self.store, self.ledger.known[name].key)
