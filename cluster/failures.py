@@ -18,6 +18,7 @@ EXIT = {
     "preempted": 75,
     "interrupted": 130,
 }
+PAUSE_S = 10.0  # between two tries while others fill the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,13 @@ def _memory(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
     del budget
     if attempt <= 1:
         return Retry(1.0, alone=True)
-    return Fail(f"{failure.text} Lower the batch size.", EXIT["infrastructure"])
+    do = "Lower the batch size, or give it run_on.<node>.memory on a larger machine."
+    return Fail(f"{failure.text} {do}", EXIT["infrastructure"])
 
 
 def _machine_full(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
-    pause = 10.0
-    if attempt * pause <= budget.wait_s:
-        return Retry(pause, counted=False)
+    if attempt * PAUSE_S <= budget.wait_s:
+        return Retry(PAUSE_S, counted=False)
     return Fail(f"{failure.text} (waited {budget.wait_s:.0f} s)", EXIT["infrastructure"])
 
 

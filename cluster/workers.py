@@ -23,6 +23,7 @@ def run_group(
     workers: int,
     cpus_per_worker: float = 1,
     gpus_per_worker: float = 0,
+    memory_per_worker: int = 0,
     local: bool = False,
     scratch: Path,
     name: str,
@@ -37,6 +38,7 @@ def run_group(
         workers: how many; 0 counts as 1.
         cpus_per_worker: also the number of threads of each worker, at least 1.
         gpus_per_worker: above 0 the group talks by nccl, else by gloo.
+        memory_per_worker: bytes that Ray sets aside for each; 0 for none.
         local: on this machine and without Ray.
         scratch: a folder that all workers see, for Train's records and the meeting file.
         name: who is named when something fails.
@@ -63,6 +65,8 @@ def run_group(
     resources = {"CPU": cpus_per_worker}
     if gpus_per_worker:
         resources["GPU"] = gpus_per_worker
+    if memory_per_worker:
+        resources["memory"] = float(memory_per_worker)
     job = {"fn": fn, "arg": arg, "threads": threads, "say": say, "name": name}
     return run_train_job(
         job,

@@ -46,6 +46,14 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option(
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
 )
+@click.option("--keep-going", is_flag=True, help="After a failure run all that does not need it.")
+@click.option(
+    "--wait-for-nodes",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for machines that a node needs; else what cannot fit is refused.",
+)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
 def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -63,7 +71,14 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     try:
         with given.refusals():
             ended = WORK["run"](
-                loaded, store=store, cuts=cuts, address=address, executor=how["executor"], emit=view
+                loaded,
+                store=store,
+                cuts=cuts,
+                address=address,
+                executor=how["executor"],
+                emit=view,
+                on_failure="continue" if how["keep_going"] else "stop",
+                wait_for_nodes_s=how["wait_for_nodes"],
             )
     finally:
         view.close()

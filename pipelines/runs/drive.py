@@ -50,6 +50,8 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    on_failure: Literal["stop", "continue"] = "stop",
+    wait_for_nodes_s: float = 0.0,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens.
 
@@ -90,6 +92,8 @@ def drive(
             cuts=cuts,
             run=directory.run,
             stop=stop.asked,
+            on_failure=on_failure,
+            wait_for_nodes_s=wait_for_nodes_s,
         )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(

@@ -220,7 +220,7 @@ def _rival(
         done = subprocess.run(words, check=False, capture_output=True, text=True, env=_env(home))
         if done.returncode:
             what = (done.stderr.strip().splitlines() or ["no words"])[-1][:100]
-            claims.append((f"{name} runs; got {what}", False))
+            rows.append((f"{name}: it does not run here; got {what}", 0.0, "ms a node"))
             return
         theirs.append(json.loads(done.stdout.splitlines()[-1])["seconds"] / SMALL)
         ratios.append(theirs[-1] / ours[-1])

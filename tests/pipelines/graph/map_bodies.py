@@ -91,3 +91,8 @@ def graph_with(text: str) -> Graph:
 def execute_first(payloads: list[dict[str, Any]]) -> dict[str, Any]:
     """Run the first node of a call."""
     return execute(payloads[0])
+
+
+def cube(task: Task) -> None:
+    """Write the cube of an element."""
+    (task.out / "value.json").write_text(json.dumps(task.element("each") ** 3))
