@@ -1,5 +1,6 @@
 """A store: six verbs over a folder. What is put there is absent or whole, and stays."""
 
+import io
 import json
 import os
 import uuid
@@ -60,7 +61,7 @@ class LocalStore:
             return False
         self._folder(final.parent, durable=durable)
         if not data and not durable:
-            return _touch(final)
+            return _create(draft=None, final=final)  # an empty name is whole at once
         draft = final.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             with draft.open("xb") as file:
@@ -130,10 +131,7 @@ class LocalStore:
             raise _fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
-        """Make an empty folder of a name that was never used, for bulk files; return its path.
-
-        It survives a power cut once something beside it is put durably.
-        """
+        """Make an empty folder of a new name; it is durable when something beside it is."""
         final = self.path(name)
         try:
             self._folder(final.parent, durable=False)
@@ -246,27 +244,11 @@ def _probe(root: Path) -> None:
 
 
 def _fill(handle: int, data: bytes | Path) -> None:
-    if isinstance(data, Path):
-        with data.open("rb") as source:
-            while block := source.read(1 << 20):
-                _write(handle, block)
-    else:
-        _write(handle, data)
-
-
-def _write(handle: int, block: bytes) -> None:
-    rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(handle, rest) :]
-
-
-def _touch(final: Path) -> bool:
-    """Create an empty name: whole from its first moment."""
-    try:
-        final.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
+    with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as source:
+        while block := source.read(1 << 20):
+            rest = memoryview(block)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
 
 
 def _link(draft: Path, final: Path) -> bool:
@@ -291,12 +273,13 @@ def _is_same(draft: Path, final: Path) -> bool:
         return False
 
 
-def _create(draft: Path, final: Path) -> bool:
+def _create(draft: Path | None, final: Path) -> bool:
     """Write a final name on a file system without links; readers check digests of records."""
     try:
         with final.open("xb") as file:
-            _fill(file.fileno(), draft)
-            os.fsync(file.fileno())
+            if draft is not None:
+                _fill(file.fileno(), draft)
+                os.fsync(file.fileno())
     except FileExistsError:
         return False
     except OSError:

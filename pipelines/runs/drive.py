@@ -50,10 +50,9 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
-    on_failure: Literal["stop", "continue"] = "stop",
-    wait_for_nodes_s: float = 0.0,
+    **rules: Any,
 ) -> Finished:
-    """Run what is not there yet, and tell `emit` of it as it happens.
+    """Run what is not there yet, and tell `emit` of it as it happens; `rules` are those of `walk`.
 
     A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
 
@@ -92,8 +91,7 @@ def drive(
             cuts=cuts,
             run=directory.run,
             stop=stop.asked,
-            on_failure=on_failure,
-            wait_for_nodes_s=wait_for_nodes_s,
+            **rules,
         )
     seconds = round(time.monotonic() - started, 1)
     finished = _finish(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.call import EXECUTORS, Board, BoardReporter, Executor, Finished, RayExecutor
+from cluster.board import Board, BoardReporter
+from cluster.call import EXECUTORS, Executor, Finished, RayExecutor
 from cluster.session import Session
 from tests.cluster import bodies
 
