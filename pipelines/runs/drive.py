@@ -75,8 +75,7 @@ def drive(
     away = where.away() if where else None
     place = open_store(store)
     directory = take(root, **names)
-    if ready and not directory.events.is_file():
-        where = None  # all was found: nothing to track
+    where = None if ready and not directory.events.is_file() else where  # nothing to track
     journal = Journaled(loaded, directory, tracked=where, emit=emit)
     if where is not None:
         _tell(journal, away)
@@ -99,8 +98,7 @@ def drive(
     )
     if finished.status == "interrupted" and stop.number == signal.SIGTERM:
         finished = replace(finished, code=EXIT["preempted"])
-    whole = all(entry.state != "left out" for entry in planned.nodes)
-    if finished.status == "done" and whole:
+    if finished.status == "done" and all(e.state != "left out" for e in planned.nodes):
         directory.finish(_without_unsent(finished))
     journal({"event": "finished", **_without_unsent(finished)})
     return replace(finished, unsent=journal.close())
