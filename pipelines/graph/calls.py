@@ -19,7 +19,11 @@ class Ended:
     """One call that came back."""
 
     nodes: Mapping[str, tuple[dict[str, Any] | None, Failure | None]]  # name -> how it ended
-    sizes: Mapping[str, int]  # group -> how many of it go in a call from now on, where it changed
+
+    @property
+    def well(self) -> bool:
+        """Say whether no node of it failed."""
+        return all(failure is None for _, failure in self.nodes.values())
 
 
 class Calls:
@@ -55,19 +59,23 @@ class Calls:
         self._drop_silent()
         return [self._ended(end) for end in finished if end.name in self._out]
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many nodes of a group go in a call from now on, where that changed."""
+        return self._pace.news()
+
     def _ended(self, end: Finished) -> Ended:
         nodes = self._out.pop(end.name)
         for name in nodes:
             self._tell.silence.ended(name)
         if end.error is not None:
             errors = {name: _named(end.error, end.name, name) for name in nodes}
-            return Ended(nodes={name: (None, error) for name, error in errors.items()}, sizes={})
+            return Ended(nodes={name: (None, error) for name, error in errors.items()})
         ended = (end.value or {})["ended"]
         out = {name: how for name, how in zip(nodes, ended, strict=True)}
         for name, (value, _) in out.items():
             if value and not value["found"]:
                 self._pace.learn(label(nodes[name].node.fn), value["seconds"])
-        return Ended(nodes=out, sizes=self._pace.news())
+        return Ended(nodes=out)
 
     def _drop_silent(self) -> None:
         """Stop the calls whose nodes have all said nothing for longer than theirs may."""

@@ -14,7 +14,8 @@ from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import plan
 from pipelines.graph.problem import GraphError
 from pipelines.graph.rules import Rules
-from pipelines.graph.walker import Emit, Walker
+from pipelines.graph.telling import Emit
+from pipelines.graph.walker import Walker
 
 
 def walk(

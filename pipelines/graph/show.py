@@ -53,7 +53,8 @@ FORMATS = {"text": text, "mermaid": mermaid, "json": json_lines}
 def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "cached" and planned.record:
         record = planned.record
-        facts = f"{_bytes(record.size):>9}   {_ago(record)}, took {spoken(record.seconds)}"
+        size = _bytes(record.size) if record.units is None else f"{len(record.units)} units"
+        facts = f"{size:>9}   {_ago(record)}, took {spoken(record.seconds)}"
         return [f"{name}cached    {facts}"]
     if planned.state == "left out":
         return [f"{name}left out"]

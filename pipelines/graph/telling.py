@@ -8,14 +8,13 @@ from cluster.failures import Failure
 from pipelines.graph.silence import Silence
 
 VERSION = 1
+Emit = Callable[[dict[str, Any]], None]
 
 
 class Telling:
     """Builds events and hands them on as they happen."""
 
-    def __init__(
-        self, emit: Callable[[dict[str, Any]], None], stages: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, emit: Emit, stages: Mapping[str, str] | None = None) -> None:
         self._emit = emit
         self._stages = dict(stages or {})
         self._said: dict[str, Any] = {}

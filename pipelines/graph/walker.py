@@ -23,9 +23,8 @@ from pipelines.graph.reasons import keep_texts
 from pipelines.graph.record import Record, first_look, read_record, set_aside
 from pipelines.graph.rules import Rules
 from pipelines.graph.spread import Spread
-from pipelines.graph.telling import Telling
+from pipelines.graph.telling import Emit, Telling
 
-Emit = Callable[[dict[str, Any]], None]
 OTHER_BYTES = "not deterministic: it ran twice and gave other bytes; the first are kept"
 TICK_S = 0.2  # between two looks at `stop` and at progress
 CANCEL_S = 15.0  # for running nodes to end after they were told to
@@ -209,11 +208,14 @@ class Walker:
                 raise RuntimeError(f"schedule: nothing runs and nothing ends; got {self.state}.")
             time.sleep(min(timeout, pause))
             return
-        for ended in self.calls.hear(timeout):
-            for group, most in ended.sizes.items():
-                self._tell(told.Sized(group, most))
-            self._tell(told.Back(next(iter(ended.nodes))))
-            self._act()  # the next call goes out before this one is looked at
+        heard = self.calls.hear(timeout)
+        for group, most in self.calls.sizes().items():
+            self._tell(told.Sized(group, most))
+        if all(ended.well for ended in heard):
+            for ended in heard:
+                self._tell(told.Back(next(iter(ended.nodes))))
+            self._act()  # the next calls go out before these are looked at
+        for ended in heard:
             for name, (value, failure) in ended.nodes.items():
                 self._error(name, failure) if failure else self._made(name, value or {})
             for above in {self.unit_of[name] for name in ended.nodes if name in self.unit_of}:

@@ -87,14 +87,14 @@ def manifest_first(payload: dict[str, Any]) -> object:
     files: dict[str, bytes] = {}
     seal = commit.seal
 
-    def early(out: Path) -> dict[str, tuple[int, str]]:
-        entries = seal(out)
+    def early(out: Path, **more: Any) -> dict[str, tuple[int, str]]:
+        entries = seal(out, **more)
         files.update({name: (out / name).read_bytes() for name in entries})
         for name in entries:
             (out / name).unlink()
         return entries
 
-    publish = commit._publish
+    publish = commit.publish
 
     def late(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
         record = publish(store, body, forced)
@@ -102,5 +102,5 @@ def manifest_first(payload: dict[str, Any]) -> object:
             (record.place(store) / name).write_bytes(data)
         return record
 
-    commit.seal, commit._publish = early, late
+    commit.seal, commit.publish = early, late
     return execute(payload)

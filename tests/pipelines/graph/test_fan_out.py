@@ -169,6 +169,9 @@ def test_show_says_how_many_units_will_run(bench: Bench, log: Log) -> None:
     assert line.startswith("square  will run  3 of 40 units: input each: each ")
     event = next(as_event(p) for p in planned.nodes if p.name == "square")
     assert event["units"] == [3, 40]
+    bench.walk(graph(json.dumps([*range(40)])))
+    lines = shown(plan(graph(json.dumps([*range(40)])), bench.store)).splitlines()
+    assert lines[1].startswith("square  cached     40 units   just now, took ")
 
 
 def test_units_are_told_and_counted(bench: Bench, log: Log) -> None:
