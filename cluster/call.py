@@ -41,7 +41,6 @@ class Executor(Protocol):
 
         `most_cpus`, `most_gpus` and `most_memory` are of the machine that has most.
         """
-        ...
 
     def submit(
         self,
@@ -54,11 +53,9 @@ class Executor(Protocol):
         memory: float = 0.0,
     ) -> None:
         """Take a call; it starts when its resources are free."""
-        ...
 
     def drop(self, name: str, why: Failure) -> None:
         """Stop one call within seconds; it ends with this failure."""
-        ...
 
     def wait(self, timeout: float) -> list[Finished]:
         """Return calls that have ended, each once."""
@@ -78,11 +75,9 @@ class Executor(Protocol):
 
     def cancel(self) -> None:
         """Stop all calls within seconds."""
-        ...
 
     def close(self) -> None:
         """Give back what the executor holds."""
-        ...
 
 
 def _call(name: str, fn: Fn, args: tuple[Any, ...]) -> tuple[dict[str, Any] | None, Any]:
@@ -105,6 +100,7 @@ class RayExecutor:
         self._running: dict[Any, str] = {}
         self._cancelled: set[Any] = set()
         self._dropped: dict[Any, tuple[float, Failure]] = {}  # when asked to stop, and why
+        self._had: dict[str, float] = {}
         self._shapes: dict[tuple[float, ...], Any] = {}
         self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
@@ -112,12 +108,16 @@ class RayExecutor:
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say what the machines have that are alive at this moment."""
-        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        """Say what the machines have that are alive; the last answer when Ray gives none."""
         found: dict[str, float] = {}
+        try:
+            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        except self._ray.exceptions.RayError:
+            return self._had
         for name, theirs in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory")):
             have = [float(machine.get(theirs, 0.0)) for machine in alive]
             found |= {name: sum(have), f"most_{name}": max(have, default=0.0)}
+        self._had = found
         return found
 
     def submit(
@@ -183,7 +183,7 @@ class RayExecutor:
             return self._latest
         with contextlib.suppress(self._ray.exceptions.RayError):
             latest, numbers = self._ray.get(self._board.take.remote(), timeout=ANSWER_S)
-            self._latest = latest
+            self._latest |= latest
             self._numbers += numbers
         self._asked = time.monotonic()
         return self._latest
@@ -223,6 +223,7 @@ class InProcessExecutor:
     def __init__(self) -> None:
         self._queue: deque[tuple[str, Fn, tuple[Any, ...]]] = deque()
         self._board = Board()
+        self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
 
     @property
@@ -231,7 +232,11 @@ class InProcessExecutor:
         gpus = Path("/proc/driver/nvidia/gpus")
         found = len(list(gpus.iterdir())) if gpus.is_dir() else 0
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return {"cpus": float(_cpus()), "gpus": float(found), "memory": float(memory)}
+        return {
+            "cpus": float(len(os.sched_getaffinity(0))),
+            "gpus": float(found),
+            "memory": float(memory),
+        }
 
     def submit(
         self,
@@ -248,8 +253,7 @@ class InProcessExecutor:
         self._queue.append((name, fn, args))
 
     def drop(self, name: str, why: Failure) -> None:
-        """Do nothing: while a call runs here, nobody can ask for it to stop."""
-        del name, why
+        """Do nothing: while a call runs here, nobody can ask."""
 
     def wait(self, timeout: float) -> list[Finished]:
         """Run the oldest call to its end; return an empty list if there is none."""
@@ -270,8 +274,9 @@ class InProcessExecutor:
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         latest, numbers = self._board.take()
+        self._latest |= latest
         self._numbers += numbers
-        return latest
+        return self._latest
 
     def records(self) -> list[tuple[str, Record]]:
         """Return the records with metrics since the last time, in the order they came."""
@@ -292,7 +297,3 @@ EXECUTORS: dict[str, Callable[[], Executor]] = {
     "ray": RayExecutor,
     "in_process": InProcessExecutor,
 }
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1

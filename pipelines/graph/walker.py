@@ -111,13 +111,14 @@ class Walker:
         above = {source.name: self.ledger.records[source.name] for source in upstream(node)}
         try:
             known = self.lookup.identify(node, above)
-            units = self.lookup.units_of(known) if mapped(node) else ()
+            cached = None if known.damage or name in self.limits.forced else known.record
+            units = () if cached else self.lookup.units_of(known)
         except (ValueError, OSError) as error:
             self._give_up(name, error)
             return
         self.ledger.known[name] = known
-        if known.record and not known.damage and name not in self.limits.forced:
-            self._take(name, known.record, "cached")
+        if cached:
+            self._take(name, cached, "cached")
             self.lookup.mark(self.graph.recipe, name, known.key)
         elif self._usable(name, (known, *units)):
             if mapped(node):
@@ -169,12 +170,10 @@ class Walker:
 
     def _open(self) -> bool:
         """Ask what there is, once something must run; refuse or wait for what is not."""
-        if not self.machines.watched:
-            rest = [node for name, node in self.nodes.items() if name not in self.ledger.records]
-            if (have := self.machines.first(rest, note=self.tell.note)) is None:
-                return False
+        rest = [node for name, node in self.nodes.items() if name not in self.ledger.records]
+        if not self.machines.watched and (have := self.machines.first(rest, note=self.tell.note)):
             self._tell(have)
-        return True
+        return self.machines.watched
 
     def _payload(self, name: str) -> dict[str, Any]:
         known, above = self.ledger.known[name], self.unit_of.get(name)
@@ -283,9 +282,9 @@ class Walker:
         self._tell(told.Drain())
         self.executor.cancel()
         until = time.monotonic() + CANCEL_S
-        while self.state.running and time.monotonic() < until:
-            if not (heard := self.calls.hear(TICK_S)):
-                break
+        while (
+            self.state.running and time.monotonic() < until and (heard := self.calls.hear(TICK_S))
+        ):
             for name, (value, failure) in (e for ended in heard for e in ended.nodes.items()):
                 self._stopped(name) if failure else self._made(name, value or {})
 

@@ -87,7 +87,9 @@ def test_a_board_gives_numbers_once() -> None:
     latest, numbers = board.take()
     assert latest == {"a": {"done": 2}}
     assert [record["done"] for _, record in numbers] == [1]
-    assert board.take() == (latest, [])
+    assert board.take() == ({}, [])
+    board.put("a", {"done": 3})
+    assert board.take() == ({"a": {"done": 3}}, [])
 
 
 def test_cancelling_here_forgets_what_has_not_begun() -> None:
