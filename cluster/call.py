@@ -41,6 +41,7 @@ class Executor(Protocol):
 
         `most_cpus`, `most_gpus` and `most_memory` are of the machine that has most.
         """
+        ...
 
     def submit(
         self,

@@ -77,8 +77,7 @@ def _memory(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
     del budget
     if attempt <= 1:
         return Retry(1.0, alone=True)
-    do = "Lower the batch size, or give it run_on.<node>.memory on a larger machine."
-    return Fail(f"{failure.text} {do}", EXIT["infrastructure"])
+    return Fail(f"{failure.text} Lower the batch size.", EXIT["infrastructure"])
 
 
 def _machine_full(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
