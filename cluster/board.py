@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ class Board:
     def __init__(self) -> None:
         self._latest: dict[str, Record] = {}
         self._numbers: deque[tuple[str, Record]] = deque(maxlen=KEPT)
+        self.heard: Callable[[], None] = lambda: None  # called after each record
 
     def put(self, name: str, record: Record) -> None:
         """Take a record of a call."""
@@ -26,6 +28,7 @@ class Board:
             self._latest[name] = record
         if record.get("metrics") or record.get("note"):
             self._numbers.append((name, record))
+        self.heard()
 
     def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
         """Return what came since the last time: each call's latest record, and all with metrics."""

@@ -9,83 +9,16 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from cluster.board import ANSWER_S, PACE_S, Board, BoardReporter, Record
+from cluster.executor import Executor, Finished, Fn, called
 from cluster.failures import Failure, failure_of
 from cluster.ray_faults import fault_of
 
-Fn = Callable[..., dict[str, Any]]
-
 GRACE_S = 8.0  # between asking a call to stop and killing its process
 TASK_NAME = "vocabox"  # of every task in Ray's lists: a name of its own is a class of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A call that ended: with a value or an error."""
-
-    name: str
-    value: dict[str, Any] | None
-    error: Failure | None
-
-
-class Executor(Protocol):
-    """Where calls run. Submitting never blocks; waiting does, up to a timeout in seconds."""
-
-    @property
-    def capacity(self) -> Mapping[str, float]:
-        """Say how many `cpus` and `gpus` and bytes of `memory` there are, all machines together.
-
-        `most_cpus`, `most_gpus` and `most_memory` are of the machine that has most.
-        """
-        ...
-
-    def submit(
-        self,
-        name: str,
-        fn: Fn,
-        args: tuple[Any, ...],
-        *,
-        cpus: float,
-        gpus: float,
-        memory: float = 0.0,
-    ) -> None:
-        """Take a call; it starts when its resources are free."""
-
-    def drop(self, name: str, why: Failure) -> None:
-        """Stop one call within seconds; it ends with this failure."""
-
-    def wait(self, timeout: float) -> list[Finished]:
-        """Return calls that have ended, each once."""
-        ...
-
-    def reporter(self, name: str) -> Callable[[Record], None]:
-        """Make what a body calls with each record."""
-        ...
-
-    def progress(self) -> Mapping[str, Record]:
-        """Return the latest record of each call."""
-        ...
-
-    def records(self) -> list[tuple[str, Record]]:
-        """Return the records with metrics since the last time."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop all calls within seconds."""
-
-    def close(self) -> None:
-        """Give back what the executor holds."""
-
-
-def _call(name: str, fn: Fn, args: tuple[Any, ...]) -> tuple[dict[str, Any] | None, Any]:
-    try:
-        return fn(*args), None
-    except Exception as error:
-        return None, fault_of(error, where=name)
 
 
 @final
@@ -96,7 +29,7 @@ class RayExecutor:
         import ray
 
         self._ray: Any = ray
-        self._task = ray.remote(max_retries=0)(_call)
+        self._task = ray.remote(max_retries=0)(called)
         self._board: Any = self._ray.remote(num_cpus=0)(Board).remote()
         self._running: dict[Any, str] = {}
         self._cancelled: set[Any] = set()
@@ -177,6 +110,9 @@ class RayExecutor:
     def reporter(self, name: str) -> Callable[[Record], None]:
         """Make what a body calls with each record; it may be sent to any worker."""
         return BoardReporter(self._board, name)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
@@ -263,7 +199,7 @@ class InProcessExecutor:
             return []
         name, fn, args = self._queue.popleft()
         try:
-            value, failure = _call(name, fn, args)
+            value, failure = called(name, fn, args)
         except KeyboardInterrupt as error:
             value, failure = None, failure_of(error, where=name)
         return [Finished(name, value, failure)]
@@ -271,6 +207,10 @@ class InProcessExecutor:
     def reporter(self, name: str) -> Callable[[Record], None]:
         """Make what a body calls with each record."""
         return lambda record: self._board.put(name, record)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at each record."""
+        self._board.heard = heard
 
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""

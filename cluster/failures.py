@@ -1,10 +1,13 @@
 """What went wrong, and what to do about it: values only; one place acts on them."""
 
 import errno
+import os
 import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cluster.storage import StorageError, fault
 
 EXIT = {
     "done": 0,
@@ -116,6 +119,7 @@ POLICIES: dict[str, Policy] = {
     "user": _never("failed"),  # anything raised by our or the user's code
     "bad_input": _never("bad_input"),
     "numerical": _never("numerical"),
+    "owned": _never("owned"),  # another driver works on the run
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
@@ -125,6 +129,7 @@ POLICIES: dict[str, Policy] = {
 NAMED = {
     "DamagedError": "damaged",
     "StorageError": "storage",
+    "OwnedError": "owned",
     "OtherCodeError": "other_code",
     "NotFinite": "numerical",
     "NotFiniteError": "numerical",
@@ -145,8 +150,12 @@ def failure_of(error: BaseException, *, where: str) -> Failure:
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (told := OF_RUST.search(said)):
         number = int(told[1])
-    if number in STORAGE_ERRNO:
-        kind = "storage"
+    if number is not None and number in STORAGE_ERRNO and not isinstance(error, StorageError):
+        place = error.filename if isinstance(error, OSError) else None
+        full = fault(OSError(number, os.strerror(number)), place or f"a file of {where}")
+        kind, said = "storage", str(full.strerror)
+    elif isinstance(error, StorageError):
+        said = error.strerror or said  # without its number
     trace = "".join(traceback.format_exception(error))
     text = said if kind != "user" else f"{type(error).__name__}: {said}"
     return Failure(kind, where, text, trace)

@@ -83,10 +83,17 @@ def read_events(
 
 
 def every_event(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events in the whole lines of a file, a part of it at a time."""
+    """Yield the events in the whole lines of a file, a part of it at a time.
+
+    A line that a driver wrote after another one had taken its run over is passed over.
+    """
+    epoch = 0
     part, offset = read_events(path)
     while part:
-        yield from part
+        for event in part:
+            if event.get("epoch", epoch) >= epoch:
+                epoch = event.get("epoch", epoch)
+                yield event
         part, offset = read_events(path, offset=offset)
 
 

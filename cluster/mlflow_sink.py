@@ -1,7 +1,9 @@
 """Events of a run -> MLflow: one run a pipeline, one nested run a node.
 
 What is sent twice is stored once: runs are found again by a tag, metrics carry the time of their
-event, files have fixed names. Where a late request made a run twice, one of the two is deleted.
+event, files have fixed names. What a node says again after a restart, from its last checkpoint on,
+is left out: the first number of a step stays. Where a late request made a run twice, one of the
+two is deleted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +57,10 @@ class MlflowSink:
 
         try:
             for event in events:
+                epoch = self._memory.get("epoch", 0)
+                self._memory["epoch"] = max(epoch, event.get("epoch", epoch))
+                if event.get("epoch", epoch) < epoch:
+                    continue  # of a driver that did not know yet that another one had followed it
                 handler = self._handlers.get(str(event.get("event")))
                 if handler is not None and ("parent" in self._memory or event["event"] == "run"):
                     handler(event)
@@ -142,6 +148,10 @@ class MlflowSink:
             child = self._child(name, event)
             if name not in running:
                 running.append(name)
+            keys = self._memory.setdefault("node_keys", {})
+            if keys.get(name) != event.get("key"):  # of other code or settings: its steps are new
+                keys[name] = event.get("key")
+                self._memory.setdefault("steps", {})[child] = {}
             attempts = self._memory.setdefault("attempts", {})
             attempts[name] = event.get("attempt") or attempts.get(name, 0) + 1
             again = attempts[name] != 1
@@ -170,8 +180,11 @@ class MlflowSink:
     def _series(self, event: Event) -> None:
         node = event.get("node")
         run = self._child(str(node), event) if node else self._memory["parent"]
-        values = event.get("values") or {}
-        self._keep(run, values, step=int(event.get("step") or 0), time_ms=milliseconds(event))
+        step = int(event.get("step") or 0)
+        last = self._memory.setdefault("steps", {}).setdefault(run, {})
+        values = {k: v for k, v in (event.get("values") or {}).items() if step > last.get(k, -1)}
+        last.update(dict.fromkeys(values, step))
+        self._keep(run, values, step=step, time_ms=milliseconds(event))
 
     def _artifact(self, event: Event) -> None:
         file = {"run": self._memory["parent"], "path": str(event.get("path"))}

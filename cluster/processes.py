@@ -1,7 +1,9 @@
 """A group of child processes on this machine, without Ray: for debugging and for tests.
 
-Children are forked where that is safe (torch is imported once, a group starts in a second) and
-started afresh where this process has threads, such as Ray's.
+Children are forked where that is safe (torch is imported once, a group starts in a second). Where
+this process has threads, such as Ray's, they are forked from a clean process that has imported
+torch and nothing else; it is started with the first group, serves all later ones, and ends with
+this process.
 """
 
 import multiprocessing
@@ -21,13 +23,14 @@ from cluster.failures import Failure
 from cluster.ray_faults import GroupError, first, worker_error
 from cluster.rendezvous import join, meeting_url, part, pinned
 
+WARM = ["torch", "torch._dynamo"]  # what every child would import, for 3 s of CPU
 SETTLE_S = 1.0  # after a first error: who died, and who only lost its neighbour
 Message = tuple[str, Any]  # ("say", (values, metrics)) | ("done", value) | ("failed", ...)
 
 
 def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) -> Any:
     """Run `job` in one process a rank and return rank 0's value; raise GroupError."""
-    context: Any = multiprocessing.get_context("fork" if _may_fork() else "spawn")
+    context = _context()
     job = {**job, "url": meeting_url(scratch), "name": name}
     ends: list[Connection] = []
     children: list[BaseProcess] = []
@@ -45,6 +48,16 @@ def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) ->
         for end in ends:
             end.close()
         Path(job["url"].removeprefix("file://")).unlink(missing_ok=True)
+
+
+def _context() -> Any:
+    if _may_fork():
+        return multiprocessing.get_context("fork")
+    if sys.platform != "linux":  # elsewhere libraries of the system may not survive any fork
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(WARM)
+    return context
 
 
 def _may_fork() -> bool:

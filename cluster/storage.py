@@ -1,5 +1,6 @@
 """A store: six verbs over a folder. What is put there is absent or whole, and stays."""
 
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 FORMAT = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a good place, which does not take more now
 LATER = ("s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs")
 
 
@@ -54,7 +56,7 @@ class LocalStore:
         try:
             return self._put(final, data, durable=sync == "durable")
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def _put(self, final: Path, data: bytes | Path, *, durable: bool) -> bool:
         if final.exists():
@@ -99,7 +101,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def list(self, name: str) -> list[str]:
         """Return the sorted last parts of the names directly below a name; drafts are left out."""
@@ -109,7 +111,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def exists(self, name: str) -> bool:
         """Say whether a name, or something below it, is there."""
@@ -128,7 +130,7 @@ class LocalStore:
         try:
             final.unlink(missing_ok=True)
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
         """Make an empty folder of a new name; it is durable when something beside it is."""
@@ -137,7 +139,7 @@ class LocalStore:
             self._folder(final.parent, durable=False)
             final.mkdir()
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return final
 
     def set_aside(self, name: str) -> Path | None:
@@ -150,7 +152,7 @@ class LocalStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _fault(error, final) from error
+            raise fault(error, final) from error
         return place
 
 
@@ -161,6 +163,7 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
 
     Raises:
         StoreError: not a store, not writable, of a newer version, or a scheme not known.
+        StorageError: the disk is full or broken.
     """
     root = _place(where)
     if root.exists() and not root.is_dir():
@@ -176,14 +179,14 @@ def open_store(where: str, *, mode: Literal["read", "write"] = "write") -> Local
             )
         elif mode == "write":
             root.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"version": FORMAT}).encode()
-            LocalStore(root).put_new("format", text)
+            LocalStore(root).put_new("format", json.dumps({"version": FORMAT}).encode())
         if mode == "write":
             _probe(root)
     except OSError as error:
-        reason = error.strerror or str(error)
+        if error.errno in FULL:
+            raise fault(error, root) from error
         raise StoreError(
-            f"--store: {root} cannot be written; got '{reason}'. "
+            f"--store: {root} cannot be written; got '{error.strerror or error}'. "
             "Name a place you may write to, with room."
         ) from error
     return LocalStore(root)
@@ -260,17 +263,14 @@ def _link(draft: Path, final: Path) -> bool:
     except OSError:
         if _is_same(draft, final):
             return True
-        if final.exists():
-            return False
-        return _create(draft, final)
+        return False if final.exists() else _create(draft, final)
     return True
 
 
 def _is_same(draft: Path, final: Path) -> bool:
-    try:
+    with suppress(OSError):
         return draft.samefile(final)
-    except OSError:
-        return False
+    return False
 
 
 def _create(draft: Path | None, final: Path) -> bool:
@@ -288,12 +288,12 @@ def _create(draft: Path | None, final: Path) -> bool:
     return True
 
 
-def _fault(error: OSError, path: Path) -> StorageError:
+def fault(error: OSError, place: Path | str) -> StorageError:
+    """Return an error that says which place on the disk failed, and what to do."""
     if isinstance(error, StorageError):
         return error
-    reason = error.strerror or str(error)
     return StorageError(
         error.errno,
-        f"store: {path} cannot be read or written; got '{reason}'. "
+        f"store: {place} cannot be read or written; got '{error.strerror or error}'. "
         "Make room or mend the disk, and run the same command again",
     )

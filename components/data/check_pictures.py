@@ -8,7 +8,7 @@ import numpy as np
 
 from components.data.check_table import CHECKS, Finding, Findings
 from components.data.decode import Header, PictureError, decode, look, picture_bytes
-from components.data.labelled import Labelled
+from components.data.labelled import Labelled, teaches
 from components.data.quarantine import fitted, folder_of, odd
 from components.data.sources.label_problems import outside_problem
 
@@ -20,7 +20,7 @@ DO: dict[str, str] = {
     "file.unreadable": "Change its rights, or copy it anew.",
     "image.place": "Copy the picture into it.",
     "image.size": "Write the picture's own size, and look whether its boxes fit.",
-    "image.undecodable": "Left out; save it as JPEG or PNG.",
+    "image.undecodable": "Left out; save it anew as JPEG or PNG.",
     "image.truncated": "Left out; fetch it again.",
     "image.too_large": "Left out; scale it down.",
     "image.animated": "Left out; save one frame of it.",
@@ -42,6 +42,7 @@ class Pictures:
     def __init__(self, *, name: str, folder: Path, glance: Glance, found: Findings) -> None:
         self.name, self.folder, self.glance, self.found = name, folder, glance, found
         self.digests: dict[bytes, str] = {}
+        self.taught: dict[bytes, str] = {}  # those of pictures that training would draw
         self.left = 0  # pictures that packing would leave out
 
     def look(self, sample: Labelled, where: str) -> None:
@@ -58,7 +59,10 @@ class Pictures:
             swapped = (sample.height, sample.width) == (header.width, header.height)
             self._unusable(sample, where, error, SWAPPED if swapped else DO["image.size"])
             return
-        first = self.digests.setdefault(hashlib.sha256(data).digest()[:16], sample.source_name)
+        digest = hashlib.sha256(data).digest()[:16]
+        if teaches(sample):
+            self.taught.setdefault(digest, sample.source_name)
+        first = self.digests.setdefault(digest, sample.source_name)
         if first != sample.source_name:
             self._say("dup.exact", where, "the same bytes as another picture", repr(first),
                       "Keep one of them.")  # fmt: skip
@@ -81,6 +85,8 @@ class Pictures:
         got, what = error.text, CHECKS[error.check].means.partition(":")[0]
         if error.check == "image.missing":
             got, do = repr(sample.source_name), f"{do} The folder of images is {self.folder}."
+        elif error.check == "image.place":
+            what, got = got.partition(";")[0], repr(sample.source_name)
         self._say(error.check, where, what, got, do)
 
     def _say(self, check: str, where: str, what: str, got: str, do: str, *, times: int = 1) -> None:

@@ -27,13 +27,15 @@ SAME = 0.99  # IoU above which two boxes of a class cover the same place
 CROWDED = 1000  # boxes of a picture above which only equal ones are found
 WHOLE = 0.5  # share of boxes that are the whole picture, above which it is told
 
+Part = Literal["train", "scored", "file"]  # scored: apart from `train`, which knows its classes
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
     """A source to be checked."""
 
     name: str  # dotted path in a config, or the file as the user named it
-    part: Literal["train", "scored", "file"]  # scored: apart from `train`, which knows its classes
+    part: Part
     reader: CocoReader | CsvReader | FoldersReader
     files: Mapping[str, Path]
     overlap: Literal["E", "W"] = "E"  # how grave it is that a picture is trained on too
@@ -61,6 +63,7 @@ class Counted:
     first: dict[str, str] = field(default_factory=dict[str, str])  # ids -> the first picture
     listed: set[str] = field(default_factory=set[str])  # names of pictures
     digests: Mapping[bytes, str] = field(default_factory=dict[bytes, str])  # -> the first picture
+    taught: Mapping[bytes, str] = field(default_factory=dict[bytes, str])  # those training draws
 
 
 def check_source(
@@ -84,7 +87,7 @@ def check_source(
     counted.classes, counted.rows = listed.classes, dict(listed.rows)
     name = next(given.files[role] for role in LABELS if role in given.files).name
     pictures = Pictures(name=name, folder=given.files["images"], glance=glance, found=found)
-    counted.digests = pictures.digests
+    counted.digests, counted.taught = pictures.digests, pictures.taught
     for sample in listed.pictures:
         where = f"{name}, {sample.source_name}"
         _count(sample, counted)

@@ -40,15 +40,16 @@ CHECKS: dict[str, Check] = {
     "class.duplicate_name": Check("W", "two classes have one name; an error once boxes use it"),
     "label.unknown_class": Check("E", "a label that is in no list of classes"),
     "label.conflict": Check("W", "a class is present and absent: taken as unknown"),
-    "label.empty_class": Check("W", "a class without a sample; its metrics are -"),
+    "label.empty_class": Check("W", "a class without a sample: none is learnt or measured"),
+    "label.separator": Check("W", "another separator would leave far fewer classes"),
     "image.place": Check("E", "a picture's name is absolute, or leads out of its folder"),
     "image.missing": Check("E", "listed, and there is no such file"),
     "image.unlisted": Check("W", "a file in the folder of images that no record names"),
     "image.size": Check("E", "the picture's size is not what the label file says"),
-    "image.undecodable": Check("Q", "not a picture of a format that is read"),
+    "image.undecodable": Check("Q", "not a picture that can be read: another format, or damage"),
     "image.truncated": Check("Q", "the pixels are cut short or damaged"),
     "image.too_large": Check("Q", "more bytes or pixels than are read"),
-    "image.animated": Check("Q", "more than one frame"),
+    "image.animated": Check("Q", "not a still picture"),
     "image.small": Check("W", "a side is shorter than 8 px"),
     "image.suffix": Check("I", "the bytes are not what the suffix says"),
     "image.mode": Check("I", "grey, CMYK, 16 bits, palette or alpha: converted to RGB"),
@@ -56,7 +57,7 @@ CHECKS: dict[str, Check] = {
     "box.not_four": Check("E", "a box is not four numbers"),
     "box.nan": Check("E", "a number of a box is not finite"),
     "box.order": Check("E", "a side of a box is negative"),
-    "box.format": Check("E", "the numbers fit as corners, and sides were expected"),
+    "box.format": Check("E", "the numbers fit the other box_format"),
     "box.normalised": Check("E", "the boxes are shares of their picture, and pixels were expected"),
     "box.outside": Check("W", "leaves its picture by more than 1 px: clipped; an error if whole"),
     "box.clipped": Check("I", "leaves its picture by at most 1 px: clipped"),
@@ -142,10 +143,14 @@ class Findings:
         return sum(count for (grave, _), count in self.counts.items() if grave == severity)
 
     def errors(self) -> list[str]:
-        """Return the errors in words: at most SHOWN lines a kind, and one that counts the rest."""
+        """Return the errors in words."""
+        return self.lines("E")
+
+    def lines(self, severity: Severity) -> list[str]:
+        """Return findings in words: at most SHOWN lines a kind, and one that counts the rest."""
         lines: list[str] = []
         for kind in self.kinds:
-            if kind[0] != "E":
+            if kind[0] != severity:
                 continue
             kept = self.first[kind]
             lines += map(str, kept)

@@ -40,6 +40,11 @@ class Labelled:
     absent: tuple[str, ...] = ()
 
 
+def teaches(sample: Labelled) -> bool:
+    """Say whether training draws a picture: its boxes are known, or a label."""
+    return sample.supervision == Supervision.BOXED or bool(sample.present)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """What is known of one packed picture; labels are positions in the set's vocabulary."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from components.data.check_table import Findings
+from components.data.check_table import Findings, Severity
 from components.data.sources.label_problems import DataError, file_problems
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ READERS: dict[str, Callable[..., CocoReader | FoldersReader | CsvReader]] = {
     "folders": FoldersReader,
     "csv": CsvReader,
 }
+SAID_EARLY: tuple[tuple[Severity, str], ...] = (("W", "label.separator"),)  # before a run
 
 
 @dataclass(kw_only=True, slots=True)
@@ -171,9 +172,14 @@ class Listed:
     """What the label files of one source list, and what is wrong with them."""
 
     problems: list[str] = field(default_factory=list[str])
+    warnings: list[str] = field(default_factory=list[str])  # what may be wrong with the settings
     pictures: int = 0
     missing: list[str] = field(default_factory=list[str])  # pictures with no file
     there: list[Path] = field(default_factory=list[Path])  # files of the others
+    taught: list[Path] = field(default_factory=list[Path])  # those of them that training draws
+    classes: tuple[str, ...] = ()  # ids that the source names
+    used: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes and labels
+    first: dict[str, str] = field(default_factory=dict[str, str])  # class id -> its first picture
     boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes, without crowds
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures it is said of
 
@@ -191,11 +197,16 @@ def pictures_of(
     Raises:
         DataError: with every error of the files, before the first picture.
     """
-    found = Findings()
-    pictures = SOURCES[reader.kind](reader, files, found).pictures
+    return iter(_contents(reader, files, Findings()).pictures)
+
+
+def _contents(
+    reader: CocoReader | FoldersReader | CsvReader, files: Files, found: Findings
+) -> "Contents":
+    contents = SOURCES[reader.kind](reader, files, found)
     if errors := found.errors():
         raise DataError(errors)
-    return iter(pictures)
+    return contents
 
 
 def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
@@ -205,24 +216,33 @@ def look_over(source: Coco | Folders | Csv, root: Path) -> Listed:
         source: from a config.
         root: the folder that relative paths start from.
     """
-    listed = Listed()
+    from components.data.labelled import teaches
+
+    listed, found = Listed(), Findings()
     files = places(source, root)
     listed.problems = [str(problem) for problem in file_problems(files)]
     if listed.problems:
         return listed
     try:
-        for sample in pictures_of(source.reader, files):
+        contents = _contents(source.reader, files, found)
+        listed.classes = contents.classes
+        for sample in contents.pictures:
             listed.pictures += 1
             if sample.path.exists():
                 listed.there.append(sample.path)
+                listed.taught += [sample.path] * teaches(sample)
             else:
                 listed.missing.append(sample.source_name)
             flags = sample.flags.tolist()
             listed.boxes.update(c for c, f in zip(sample.classes, flags, strict=True) if f == 0)
             listed.labels.update(sample.present)
+            for class_id in (*sample.classes, *sample.present):
+                listed.used[class_id] += 1
+                listed.first.setdefault(class_id, sample.source_name)
     except DataError as error:
         listed.problems = list(error.problems)
         return listed
+    listed.warnings = [str(one) for check in SAID_EARLY for one in found.first.get(check, ())]
     if len(listed.missing) == listed.pictures:
         listed.problems = [
             f"images: none of the {listed.pictures} listed pictures is there; got folder "

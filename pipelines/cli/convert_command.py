@@ -1,5 +1,6 @@
 """`vocabox convert FILE --classes LIST --out DIR`: somebody's weights into a form that is safe."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -59,7 +60,8 @@ def convert(
     click.echo(f"{made.tensors} tensors, {made.classes} classes: {made.weights}")
     for text in made.warnings:
         click.echo(visible(f"note: {text}"), err=True)
-    click.echo(f"Use it with: backbone.weights={made.weights}")
+    setting = f"backbone.weights={made.weights.absolute()}"  # paths start from the config's folder
+    click.echo(f"Use it with: {shlex.quote(setting)}")
     return 0
 
 

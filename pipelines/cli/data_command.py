@@ -100,20 +100,20 @@ def check(*, given_files: tuple[str, ...], as_json: bool, **how: Any) -> int:
     What is odd is listed too. Nothing is written. Exit code 0: no error, 2: an error was found.
     """
     known = given.read_names(how["classes"], option="--classes") if how["classes"] else ()
-    first = given_files[0]
+    first, drawn = given_files[0], []
     if Path(first).suffix in PAGES:
         if len(given_files) > 1 or how["kind"] or how["images"]:
             do = "Give the config alone, or label files with --images."
             what = "a config names its own files"
             raise SettingsError([Problem(where="CONFIG", what=what, got=first, do=do)])
         sources = WORK["sources_of_config"](Path(first), how["settings"])
+        drawn = WORK["drawn_of_config"](Path(first), how["settings"])
     else:
         about = {name: how[name] for name in ("kind", "images", "settings")}
         sources = WORK["sources_of_files"](given_files, **about)
     if not sources and not as_json:
         click.echo("There is no source of files in it: vocabox draws them all.")
     saying = ForPrograms() if as_json else ForPeople()
-    WORK["check_data"](
-        sources, known=known, glance="pixels" if how["deep"] else "headers", saying=saying
-    )
+    glance = "pixels" if how["deep"] else "headers"
+    WORK["check_data"](sources, drawn=drawn, known=known, glance=glance, saying=saying)
     return saying.end()

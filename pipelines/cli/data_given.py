@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.data.check_source import Given
+from components.data.check_source import Counted, Given, Part
 from components.data.readers import Coco, Csv, Folders, places
-from pipelines.recipes.joint_sets import labels_teach
+from pipelines.recipes.joint_sets import drawn_classes, labels_teach
 from pipelines.recipes.table import RECIPES
 from pipelines.settings.problems import Problem, SettingsError
 from pipelines.settings.reading import choose, read_page
@@ -30,23 +30,45 @@ def of_config(config: Path, settings: Sequence[str]) -> Iterator[Given]:
     Raises:
         SettingsError: the page cannot be read.
     """
-    page = load_yaml(config)
-    recipe = choose(page, settings, key="recipe", table=RECIPES)
-    cfg, _ = read_page(page, settings, schema=recipe.schema)
-    root = config.resolve().parent
+    cfg, root = _settings(config, settings), config.resolve().parent
     for path, source in sources_in(cfg.sources, "sources"):
         if source.kind in KINDS:
-            scored = path.split(".")[1] in SCORED
-            idle = path.startswith("sources.labels.") and not labels_teach(cfg)
+            part = _part(path, cfg)
             yield Given(
                 name=path,
-                part="scored" if scored else "file" if idle else "train",
+                part=part,
                 reader=source.reader,
                 files=places(source, root),
                 overlap="W" if cfg.sources.allow_overlap else "E",
-                packed_in=".".join(path.split(".")[: 3 if scored else 2]),
+                packed_in=".".join(path.split(".")[: 3 if part == "scored" else 2]),
                 most_bad=cfg.sources.max_bad_fraction,
             )
+
+
+def drawn_of_config(config: Path, settings: Sequence[str]) -> Iterator[tuple[Part, Counted]]:
+    """Yield the classes of the sources that vocabox draws.
+
+    Raises:
+        SettingsError: the page cannot be read.
+    """
+    cfg = _settings(config, settings)
+    for path, source in sources_in(cfg.sources, "sources"):
+        if source.kind not in KINDS and cfg.draw is not None:
+            yield _part(path, cfg), drawn_classes(cfg.draw, source, name=path)
+
+
+def _settings(config: Path, settings: Sequence[str]) -> Any:
+    page = load_yaml(config)
+    recipe = choose(page, settings, key="recipe", table=RECIPES)
+    return read_page(page, settings, schema=recipe.schema)[0]
+
+
+def _part(path: str, cfg: Any) -> Part:
+    """Return what a source is for, by its place in the settings."""
+    section = path.split(".")[1]
+    if section in SCORED:
+        return "scored"
+    return "train" if section != "labels" or labels_teach(cfg) else "file"
 
 
 def of_files(
@@ -55,16 +77,20 @@ def of_files(
     """Yield one source a label file, or a folder of class folders.
 
     Raises:
-        SettingsError: the kind of a file is not known, its folder of images is not named, or a
-            setting is wrong.
+        SettingsError: the kind of a file is not known, its folder of images is not named (or it
+            is not there itself), or a setting is wrong.
     """
     for name in files:
         found = kind or ("folders" if Path(name).is_dir() else SUFFIXES.get(Path(name).suffix))
+        alone = found in LABELS and images is None
+        if (found is None or alone) and not os.path.exists(name):
+            what, got = "no such file or folder", os.path.abspath(name)
+            raise SettingsError([Problem(where=name, what=what, got=got, do="Check the path.")])
         if found is None:
             do = "Say it: --kind coco, csv or folders."
             what = "the kind of labels cannot be told from the name"
             raise SettingsError([Problem(where="FILES", what=what, got=repr(name), do=do)])
-        if found in LABELS and images is None:
+        if alone:
             what, do = "the folder of pictures is not named", "Add --images DIR."
             raise SettingsError([Problem(where=name, what=what, do=do)])
         values: dict[str, Any] = {"images": images if found in LABELS else name, "level": "fine"}

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import click
 
 from pipelines.cli.progress import duration
+from pipelines.runs.spelled import command
 from pipelines.settings.problems import visible
 
 FIRST = "first_run"  # the config after which one's own data come next
@@ -37,18 +38,19 @@ def finished_event(ended: Ended) -> dict[str, Any]:
     return made | ({"reason": ended.reason} if ended.reason else {})
 
 
-def say_ending(ended: Ended, *, again: str, store: str) -> None:
+def say_ending(ended: Ended, *, again: str, show: str, store: str) -> None:
     """Write the ending for people: stdout where it went well, else why and how to go on."""
-    for line in ending(ended, again=again, store=store):
+    for line in ending(ended, again=again, show=show, store=store):
         click.echo(line, err=ended.status != "done")
 
 
-def ending(ended: Ended, *, again: str, store: str) -> list[str]:
+def ending(ended: Ended, *, again: str, show: str, store: str) -> list[str]:
     """Return the lines of the ending.
 
     Args:
         ended: what the driver returned.
         again: the command line that goes on with this run.
+        show: the one that says what would run again after some change.
         store: the store as the user named it, for the next commands.
     """
     if ended.status != "done":
@@ -66,7 +68,7 @@ def ending(ended: Ended, *, again: str, store: str) -> list[str]:
         lines += ["", *_metrics(ended.metrics)]
     places = (("model", ended.model), ("report", ended.report), ("tracking", ended.tracking))
     lines += ["", *(f"{name:<9} {place}" for name, place in places if place)]
-    return [*lines, *_unsent(ended), "", *_next(ended, store, again=again)]
+    return [*lines, *_unsent(ended), "", *_next(ended, store, show=show)]
 
 
 def _unsent(ended: Ended) -> list[str]:
@@ -86,17 +88,14 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _next(ended: Ended, store: str, *, again: str) -> list[str]:
-    place = "" if store == ".vocabox" else f" --store {shlex.quote(store)}"
+def _next(ended: Ended, store: str, *, show: str) -> list[str]:
     lines = ["Next:"]
     if ended.model:
-        lines.append(
-            f"  vocabox predict {ended.run}{place} PICTURES --out detections.json --draw pictures"
-        )
+        predict = command("predict", ended.run, store=store)
+        lines.append(f"  {predict} PICTURES --out detections.json --draw pictures")
     if ended.tracking and str(ended.tracking).startswith("sqlite"):
         lines.append(f"  mlflow ui --backend-store-uri {shlex.quote(ended.tracking)} {HOSTS}")
-    shown = again.replace(" run ", " show ", 1).replace(" --json", "")
-    lines.append(f"  {shown} stage2.lr=1e-3  # what would run again, and why")
-    if FIRST in again:
+    lines.append(f"  {show}  # what would run again, and why")
+    if FIRST in show:
         lines.append("  vocabox run configs/own_data.yaml  # after putting your files in it")
     return lines

@@ -53,6 +53,18 @@ def _convert() -> click.Command:
     return convert
 
 
+def _store() -> click.Command:
+    from pipelines.cli.store_command import store
+
+    return store
+
+
+def _lineage() -> click.Command:
+    from pipelines.cli.lineage_command import lineage
+
+    return lineage
+
+
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
     "check": _check,
@@ -60,6 +72,8 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "predict": _predict,
     "data": _data,
     "convert": _convert,
+    "store": _store,
+    "lineage": _lineage,
 }
 
 
@@ -151,19 +165,21 @@ def _interrupted(given: Sequence[str]) -> int:
 
 def _failed(error: Exception, given: Sequence[str]) -> int:
     """Say what failed in one line; the traceback goes to a file that the line names."""
-    from cluster.failures import Budget, Fail, decide, failure_of
+    from cluster.failures import EXIT, Budget, Fail, decide, failure_of
 
-    last = decide(failure_of(error, where=NAME), attempt=10**6, policy=Budget())
+    failure = failure_of(error, where=NAME)
+    last = decide(failure, attempt=10**6, policy=Budget())
     code = last.code if isinstance(last, Fail) else 1
+    text = visible(failure.text)
+    if "--json" in given:
+        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
+    if code == EXIT["owned"]:  # nothing is wrong: another driver works on the run
+        click.echo(text, err=True)
+        return code
     with tempfile.NamedTemporaryFile(
         "w", prefix="vocabox-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
         traceback.print_exception(error, file=log)
-    text = visible(str(error).strip() or type(error).__name__)
-    if code == 1:
-        text = f"{type(error).__name__}: {text}"
-    if "--json" in given:
-        write_event({"event": "finished", "status": "failed", "code": code, "reason": text})
     click.echo(f"{text}\nThe traceback is in {log.name}.", err=True)
     return code
 

@@ -2,17 +2,17 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from pipelines.cli.work import WORK
+from pipelines.runs.spelled import STORE
 from pipelines.settings.problems import Problem, SettingsError
 
-STORE = ".vocabox"
+CUTS = {"--until": "until", "--from": "start", "--only": "only", "--force": "force"}
 
 config_argument = click.argument("config", metavar="CONFIG")
 settings_argument = click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
@@ -26,13 +26,14 @@ json_option = click.option(
 
 def cut_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --until, --from, --only and --force to a command."""
-    for name, word, text in (
-        ("--force", "force", "Run this node again although its result is there."),
-        ("--only", "only", "Run this node alone; what it needs must be there."),
-        ("--from", "start", "Run this node again, and all that use it."),
-        ("--until", "until", "Stop after this node."),
+    for name, text in (
+        ("--force", "Run this node again although its result is there."),
+        ("--only", "Run this node alone; what it needs must be there."),
+        ("--from", "Run this node again, and all that use it."),
+        ("--until", "Stop after this node."),
     ):
-        command = click.option(name, word, multiple=True, metavar="NODE", help=text)(command)
+        option = click.option(name, CUTS[name], multiple=True, metavar="NODE", help=text)
+        command = option(command)
     return command
 
 
@@ -48,8 +49,15 @@ def load_config(config: str, settings: Sequence[str], found: Sequence[Problem] =
     return loaded
 
 
-def check_store(where: str) -> list[Problem]:
-    """Say why a store cannot be used; nothing is written."""
+def warned(loaded: Any) -> list[str]:
+    """Return what a loaded config is warned of: a line that counts, and one a warning."""
+    count = len(loaded.warnings)
+    head = f"{count} warning{'s' if count != 1 else ''}:"
+    return [head, *(f"  {warning}" for warning in loaded.warnings)] if count else []
+
+
+def check_store(where: str, *, mode: Literal["read", "write"] = "write") -> list[Problem]:
+    """Say why a store cannot be used, or (mode read) cannot be looked at; nothing is written."""
     from cluster.storage import StoreError, open_store
 
     try:
@@ -60,7 +68,7 @@ def check_store(where: str) -> list[Problem]:
     if not there.is_dir():
         do = "Name another place."
         return [Problem(where="--store", what="a file is in the way", got=str(there), do=do)]
-    if not os.access(there, os.W_OK):
+    if mode == "write" and not os.access(there, os.W_OK):
         do = "Name a place you may write to."
         return [Problem(where="--store", what="not writable", got=str(there), do=do)]
     return []
@@ -81,7 +89,7 @@ def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
     """Return the cuts of a command, or raise: a name is no node, or they contradict."""
     from pipelines.graph.cuts import Cuts, scope
 
-    cuts = Cuts(**{name: tuple(how[name]) for name in ("until", "start", "only", "force")})
+    cuts = Cuts(**{name: tuple(how[name]) for name in CUTS.values()})
     with refusals():
         scope(graph, cuts)
     return cuts
@@ -94,20 +102,34 @@ def refusals() -> Generator[None]:
     from cluster.session import AddressError
     from cluster.storage import StoreError
     from pipelines.graph.cuts import CutError
+    from pipelines.graph.frozen import FrozenError
+    from pipelines.graph.lineage import UnknownResultError
     from pipelines.graph.outside import OutsideError
     from pipelines.graph.problem import GraphError
+    from pipelines.graph.rebuilt import RebuildError
+    from pipelines.runs.kept_runs import UnknownRunError
 
     try:
         yield
     except (
         AddressError,
         CutError,
+        FrozenError,
         GraphError,
         OutsideError,
         StoreError,
         TrackingError,
+        RebuildError,
+        UnknownResultError,
+        UnknownRunError,
     ) as error:
         raise SettingsError(map(Problem.told, str(error).splitlines())) from error
+
+
+def refuse(found: Sequence[Problem]) -> None:
+    """Raise what was found, if anything was."""
+    if found:
+        raise SettingsError(found)
 
 
 def check_out(path: Path, *, option: str, keep: str) -> list[Problem]:
@@ -193,10 +215,3 @@ def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:
         found |= dict.fromkeys(p for p in inside if not p.name.startswith("."))
     once = {os.path.abspath(path): path for path in reversed(found)}
     return list(reversed(once.values())), problems
-
-
-def command_line() -> str:
-    """Return the command line as it was given, to be shown again."""
-    import shlex
-
-    return shlex.join(["vocabox", *sys.argv[1:]])

@@ -11,6 +11,7 @@ from pipelines.cli.ending import finished_event, say_ending
 from pipelines.cli.event_lines import EventLines
 from pipelines.cli.json_lines import JsonLines, write_event
 from pipelines.cli.work import WORK
+from pipelines.runs.spelled import changed, command
 
 
 class View(Protocol):
@@ -29,6 +30,8 @@ def _live(names: Sequence[str]) -> View:
     return LiveTable(names)
 
 
+NEXT = ("stage2.lr=1e-3", "stage2.lr=2e-3")  # a change to look at: one that was not given
+
 VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
     "json": lambda _: JsonLines(),
     "terminal": _live,
@@ -45,6 +48,17 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @given.cut_options
 @click.option(
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
+)
+@click.option(
+    "--frozen", is_flag=True, help="Refuse where code or versions are not those of earlier results."
+)
+@click.option(
+    "--take-over-after",
+    type=click.FloatRange(min=1.0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Go on with a run whose driver, on another machine, was silent for so long.",
 )
 @click.option("--keep-going", is_flag=True, help="After a failure run all that does not need it.")
 @click.option(
@@ -65,6 +79,8 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     store, address = how["store"], how["address"]
     found = [*given.check_store(store), *given.check_address(address)]
     loaded = given.load_config(config, settings, found)
+    for line in given.warned(loaded):
+        click.echo(line, err=True)
     cuts = given.cuts_of(loaded.graph, how)
     form = "json" if as_json else "terminal" if sys.stdout.isatty() else "plain"
     view = VIEWS[form]([node.name for node in loaded.graph.every()])
@@ -76,7 +92,9 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 cuts=cuts,
                 address=address,
                 executor=how["executor"],
+                frozen="yes" if how["frozen"] else "no",
                 emit=view,
+                take_over_after=how["take_over_after"],
                 on_failure="continue" if how["keep_going"] else "stop",
                 wait_for_nodes_s=how["wait_for_nodes"],
             )
@@ -85,5 +103,20 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     if as_json:
         write_event(finished_event(ended))
     else:
-        say_ending(ended, again=given.command_line(), store=store)
+        again, show = _commands(config, settings, how)
+        say_ending(ended, again=again, show=show, store=store)
     return int(ended.code)
+
+
+def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the command that goes on with this run, and one that shows a change of it."""
+    cuts = {option: how[name] for option, name in given.CUTS.items()}
+    place = {"--address": how["address"], "--executor": how["executor"]}
+    usual = {"--address": "local", "--executor": "ray"}
+    places = {option: [said] for option, said in place.items() if said != usual[option]}
+    again = command("run", config, settings, store=how["store"], options=cuts | places)
+    again += " --frozen" if how["frozen"] else ""
+    change = next(text for text in NEXT if text not in settings)
+    parts = {option: cuts[option] for option in ("--until", "--only")}
+    shown = changed(settings, change)
+    return again, command("show", config, shown, store=how["store"], options=parts)

@@ -27,7 +27,7 @@ def show(*, config: str, settings: tuple[str, ...], form: str, as_json: bool, **
 
     Nothing is started. KEY=VALUE changes a setting, as for `run`.
     """
-    loaded = given.load_config(config, settings, given.check_store(how["store"]))
+    loaded = given.load_config(config, settings, given.check_store(how["store"], mode="read"))
     cuts = given.cuts_of(loaded.graph, how)
     with given.refusals():
         text = WORK["plan"](loaded, store=how["store"], cuts=cuts, form="json" if as_json else form)

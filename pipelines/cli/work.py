@@ -1,8 +1,11 @@
 """What the commands have done for them, one row each; imported only when it is called."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+UNPICKLED = re.compile(r"^.*unpickled\.safetensors(?=: )")  # what a pickle became on the way
 
 
 def load(config: Path, overrides: tuple[str, ...]) -> Any:
@@ -51,6 +54,7 @@ def predict(model: Path, **how: Any) -> Any:
 
 def convert(source: Path, **how: Any) -> Any:
     """Turn somebody's weights into the safe form; what is wrong with them is the user's to know."""
+    from cluster.failures import failure_of
     from components.models.pretrained_trunks import MissingExtraError
     from components.train.convert_file import convert_file as work
     from components.train.weights_file import WeightsError
@@ -60,7 +64,10 @@ def convert(source: Path, **how: Any) -> Any:
     try:
         return work(source, **how)
     except (WeightsError, VocabularyError, MissingExtraError) as error:
-        raise SettingsError([Problem.told(str(error))]) from error
+        if failure_of(error, where=str(source)).kind == "storage":
+            raise  # a full disk is no fault of the file
+        text = UNPICKLED.sub(lambda _: str(source), str(error))
+        raise SettingsError([Problem.told(text)]) from error
 
 
 def sheet_of_shards(shards: Path, *, out: Path, count: int) -> int:
@@ -95,6 +102,13 @@ def sources_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
     return list(work(config, settings))
 
 
+def drawn_of_config(config: Path, settings: tuple[str, ...]) -> list[Any]:
+    """Return the classes of the sources that vocabox draws for a config."""
+    from pipelines.cli.data_given import drawn_of_config as work
+
+    return list(work(config, settings))
+
+
 def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
     """Return one source a label file."""
     from pipelines.cli.data_given import of_files as work
@@ -102,7 +116,9 @@ def sources_of_files(files: tuple[str, ...], **about: Any) -> list[Any]:
     return list(work(files, **about))
 
 
-def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, saying: Any) -> None:
+def check_data(
+    sources: list[Any], *, drawn: list[Any], known: tuple[str, ...], glance: str, saying: Any
+) -> None:
     """Look at sources one by one and together; what is found goes to `saying` at once."""
     from components.data.check_pictures import GLANCES
     from components.data.check_sets import check_together
@@ -115,8 +131,50 @@ def check_data(sources: list[Any], *, known: tuple[str, ...], glance: str, sayin
         saying.source(counted, found)
         looked.append((source, counted))
     found = saying.findings("together")
-    check_together(looked, known=known, found=found)
+    check_together(looked, known=known, found=found, drawn=drawn)
     saying.together(found)
+
+
+def results(where: str) -> list[Any]:
+    """List the results in a store."""
+    from pipelines.runs.keeping import results as work
+
+    return work(where)
+
+
+def collect(where: str, **how: Any) -> Any:
+    """Find what no kept run needs, and delete it if told to."""
+    from pipelines.runs.keeping import collect as work
+
+    return work(where, **how)
+
+
+def verify(where: str, **how: Any) -> Iterator[Any]:
+    """Compare a store with its records."""
+    from pipelines.runs.keeping import verify as work
+
+    return work(where, **how)
+
+
+def lineage(where: str, name: str) -> Iterator[Any]:
+    """Find what results were made from."""
+    from pipelines.runs.rerun import lineage as work
+
+    return work(where, name)
+
+
+def rerun(where: str, name: str, **how: Any) -> list[Any]:
+    """Make a result again in another store."""
+    from pipelines.runs.rerun import rerun as work
+
+    return work(where, name, **how)
+
+
+def pin(where: str, run: str, **how: Any) -> None:
+    """Keep a run, or no more."""
+    from pipelines.runs.keeping import pin as work
+
+    work(where, run, **how)
 
 
 WORK: dict[str, Callable[..., Any]] = {
@@ -130,6 +188,13 @@ WORK: dict[str, Callable[..., Any]] = {
     "sheet_of_shards": sheet_of_shards,
     "sheet_of_config": sheet_of_config,
     "sources_of_config": sources_of_config,
+    "drawn_of_config": drawn_of_config,
     "sources_of_files": sources_of_files,
     "check_data": check_data,
+    "results": results,
+    "collect": collect,
+    "verify": verify,
+    "pin": pin,
+    "lineage": lineage,
+    "rerun": rerun,
 }

@@ -22,6 +22,10 @@ class Attempts:
             self._due.append((time.monotonic() + verdict.after_s, name, verdict.alone))
         return verdict
 
+    def later(self, name: str, *, after_s: float) -> None:
+        """Try a node again that has not failed: another run is making its result."""
+        self._due.append((time.monotonic() + after_s, name, False))
+
     def count(self, name: str, error: Failure) -> int:
         """Return how often a node has failed in this way."""
         return self._tries[name, error.kind]

@@ -1,14 +1,17 @@
 """The calls of a walk that are out: which nodes go in each, and what comes back of each node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cluster.call import Executor, Finished
+from cluster.executor import Executor, Finished
 from cluster.failures import Failure
 from pipelines.graph.chunk import Pace, execute_all
+from pipelines.graph.claims import Claim, Claimant, Rivals
+from pipelines.graph.dispatch import payload_of
 from pipelines.graph.key import label
-from pipelines.graph.lookup import Identified
+from pipelines.graph.lookup import Identified, Lookup
+from pipelines.graph.reasons import keep_texts
 from pipelines.graph.room import need_of
 from pipelines.graph.schedule_state import Need
 from pipelines.graph.telling import Telling
@@ -29,15 +32,28 @@ class Ended:
 class Calls:
     """Sends nodes to an executor, several in one call, and hears of each by name."""
 
-    def __init__(self, executor: Executor, tell: Telling) -> None:
-        self._executor, self._tell = executor, tell
+    def __init__(
+        self,
+        executor: Executor,
+        tell: Telling,
+        lookup: Lookup,
+        *,
+        recipe: str,
+        claimant: Claimant,
+        forced: Container[str],
+    ) -> None:
+        self._executor, self._tell, self._lookup = executor, tell, lookup
+        self._recipe, self._claimant, self._forced = recipe, claimant, forced
         self._out: dict[str, Mapping[str, Identified]] = {}  # by the first node's name
+        self._texts = set[str]()  # codes whose texts the store has
+        self._rivals = Rivals(lookup.store)
         self._pace = Pace()
 
-    def submit(self, nodes: Mapping[str, Identified], payloads: Sequence[dict[str, Any]]) -> None:
-        """Send nodes that need the same, in order; payloads are what `execute` takes."""
+    def submit(self, nodes: Mapping[str, Identified], numbers: Mapping[str, int | None]) -> None:
+        """Send nodes that need the same, in order; numbers are those of units in their maps."""
         first = next(iter(nodes))
         node = nodes[first].node
+        payloads = [self.payload(name, known, unit=numbers[name]) for name, known in nodes.items()]
         self._out[first] = nodes
         held = node.run_on.local or not node.run_on.workers  # else its workers hold them
         need = need_of(node) if held else Need(0.0)
@@ -52,6 +68,21 @@ class Calls:
             memory=need.memory,
         )
 
+    def payload(self, name: str, known: Identified, *, unit: int | None = None) -> dict[str, Any]:
+        """Return what a worker gets for one node; the texts of its code are kept before."""
+        if known.code not in self._texts:
+            keep_texts(self._lookup.store, known.closure, code=self._lookup.code)
+            self._texts.add(known.code)
+        return payload_of(
+            known,
+            lookup=self._lookup,
+            recipe=self._recipe,
+            claimant=replace(self._claimant, over=self._rivals.taken(name)),
+            forced="yes" if known.node.name in self._forced else "no",
+            unit=unit,
+            reporter=self._executor.reporter(name),
+        )
+
     def hear(self, timeout: float) -> list[Ended]:
         """Return the calls that came back, after `timeout` seconds if none did."""
         finished = self._executor.wait(timeout)
@@ -63,6 +94,11 @@ class Calls:
         """Return how many nodes of a group go in a call from now on, where that changed."""
         return self._pace.news()
 
+    def meet(self, name: str, claimed: Mapping[str, Any]) -> None:
+        """Remember that another run is making what a node makes, and say so once."""
+        if text := self._rivals.meet(name, Claim(**claimed)):
+            self._tell.note(name, text)
+
     def _ended(self, end: Finished) -> Ended:
         nodes = self._out.pop(end.name)
         for name in nodes:
@@ -73,7 +109,7 @@ class Calls:
         ended = (end.value or {})["ended"]
         out = {name: how for name, how in zip(nodes, ended, strict=True)}
         for name, (value, _) in out.items():
-            if value and not value["found"]:
+            if value and not value.get("found", True):
                 self._pace.learn(label(nodes[name].node.fn), value["seconds"])
         return Ended(nodes=out)
 

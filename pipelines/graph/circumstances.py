@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,16 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def short(version: str | None) -> str:
+    """Return the first two numbers of a version: 2.15 of 2.15.0+cpu."""
+    return "none" if version is None else ".".join(version.partition("+")[0].split(".")[:2])
+
+
+def keyed(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of these, as they enter keys; what is not installed is none."""
+    return {name: short(versions().get(name)) for name in sorted(names)}
 
 
 @cache

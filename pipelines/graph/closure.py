@@ -7,7 +7,6 @@ their module. Comments, docstrings, layout and unused neighbours are not in it; 
 defaults, bases and annotations are.
 """
 
-import ast
 import hashlib
 import json
 import sys
@@ -16,8 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipelines.graph.decorators import keeps_rows
 from pipelines.graph.mentions import Mentions, mentions_of
-from pipelines.graph.source_text import Module, parse, text_of
+from pipelines.graph.source_text import EFFECT, Module, parse, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipelines", "components", "cluster")
@@ -30,7 +30,7 @@ TASK_CONTRACT = 1
 DOORS = {"cluster": CLUSTER_CONTRACT, "pipelines.graph": TASK_CONTRACT}
 
 Definition = tuple[str, str]  # module and name; the name "*" is all of the module
-EFFECT = "<import>"
+Hits = tuple[Definition, ...]  # where a name is made, then what importing did on the way there
 MODULE = "*"
 
 
@@ -46,7 +46,7 @@ class Code:
         self._modules: dict[str, Module | None] = {}
         self._parts: dict[Definition, tuple[str, tuple[Definition, ...]]] = {}
         self._effects: dict[str, tuple[str, tuple[Definition, ...]] | None] = {}
-        self._found: dict[Definition, Definition | None] = {}
+        self._found: dict[Definition, Hits] = {}
         self._closures: dict[tuple[Definition, ...], dict[str, str]] = {}
         self.texts: dict[str, str] = {}  # digest -> text of a definition
 
@@ -94,7 +94,7 @@ class Code:
                 continue
             if name == MODULE:
                 todo.extend((module, made) for made in self._must(module).makes)
-            else:
+            elif name != EFFECT:
                 out[label], more = self._part(module, name)
                 todo.extend(more)
             for package in _ancestors(module):
@@ -131,95 +131,94 @@ class Code:
 
     def find(self, module: str, name: str) -> Definition | None:
         """Return where a name of a module is really made, through re-exports and stars."""
+        return next(iter(self._reach(module, name)), None)
+
+    def _reach(self, module: str, name: str) -> Hits:
         asked = (module, name)
         if asked not in self._found:
-            self._found[asked] = self._find(module, name, frozenset())
+            self._found[asked] = self._find(module, name, ())
         return self._found[asked]
 
-    def _find(self, module: str, name: str, seen: frozenset[Definition]) -> Definition | None:
+    def _find(self, module: str, name: str, seen: tuple[Definition, ...]) -> Hits:
         if _door(module):
-            return module, name
+            return ((module, name),)
         if (module, name) in seen:  # a circle of imports
-            return None
-        seen |= {(module, name)}
+            return ()
         made = self.module(module)
         if made and name in made.makes:
-            return module, name
+            return (module, name), *((passed, EFFECT) for passed, _ in seen)
+        seen = (*seen, (module, name))
         if made and name in made.imports:
-            return self._origin(*made.imports[name], seen)
+            return self._origin(*made.imports[name][0], seen)
         found = [self._origin(star, name, seen) for star in made.stars] if made else []
-        if self.module(f"{module}.{name}"):
-            found.append((f"{module}.{name}", MODULE))
+        if (made is None or made.is_package) and self.module(f"{module}.{name}"):
+            found.append(((f"{module}.{name}", MODULE),))
         if made and "__getattr__" in made.makes:
-            found.append((module, "__getattr__"))
-        return next((hit for hit in found if hit), None)
+            found.append(((module, "__getattr__"),))
+        return next((hits for hits in found if hits), ())
 
     def _origin(
-        self, source: str, attribute: str | None, seen: frozenset[Definition] = frozenset()
-    ) -> Definition | None:
+        self, source: str, attribute: str | None, seen: tuple[Definition, ...] = ()
+    ) -> Hits:
         if source.split(".", maxsplit=1)[0] not in self.roots:
-            return None
-        return (source, MODULE) if attribute is None else self._find(source, attribute, seen)
+            return ()
+        return ((source, MODULE),) if attribute is None else self._find(source, attribute, seen)
 
-    def _resolve(
-        self, module: Module, found: Mentions, chain: tuple[str, ...]
-    ) -> Definition | None:
+    def _resolve(self, module: Module, found: Mentions, chain: tuple[str, ...]) -> Hits:
         """Return what a.b.c leads to: the first definition on the way, or a whole module."""
-        first = chain[0]
-        if first in found.imports:
-            hit = self._origin(*found.imports[first])
+        if chain[0] in found.imports:
+            starts = [self._origin(*origin) for origin in found.imports[chain[0]]]
         else:
-            hit = self.find(module.name, first)
-        for name in chain[1:]:
-            if hit is None or hit[1] != MODULE:
-                break
-            hit = self.find(hit[0], name)
-        return hit
+            starts = [self._reach(module.name, chain[0])]
+        out: list[Definition] = []
+        for hits in starts:
+            for name in chain[1:]:
+                if not hits or hits[0][1] != MODULE:
+                    break
+                hits = (*self._reach(hits[0][0], name), *hits[1:])  # noqa: PLW2901
+            out += hits
+        return tuple(out)
 
     def _part(self, module: str, name: str) -> tuple[str, tuple[Definition, ...]]:
         """Return the digest of one definition, and what it mentions."""
         if (module, name) not in self._parts:
             made = self._must(module)
             text, found = _read(made, name)
-            refs = self._references(made, found)
-            if name in made.imports and (hit := self._origin(*made.imports[name])):
-                refs[hit] = None  # touched here, made elsewhere
+            refs = self.references(made, found)
+            for origin in made.imports.get(name, ()):  # touched here, made elsewhere
+                refs |= dict.fromkeys(self._origin(*origin))
             self._parts[module, name] = self._digest(text), tuple(refs)
         return self._parts[module, name]
 
     def _effect(self, module: str) -> tuple[str, tuple[Definition, ...]] | None:
-        """Return what importing a module does: bare calls, and decorators of ours."""
+        """Return what importing a module does: bare calls, and decorators that keep rows."""
         if module not in self._effects:
             made = self._must(module)
             statements = [*made.effects]
-            for statement in made.decorated:
-                only = [_decorators(statement)]
-                if self._references(made, mentions_of(made, only)):
-                    statements.append(statement)
+            statements += [part for part in made.decorated if keeps_rows(self, made, part)]
             for name in made.imports.keys() & made.makes.keys():
                 statements += made.makes[name]  # touches a name of another module
-            refs = self._references(made, mentions_of(made, statements))
+            refs = self.references(made, mentions_of(made, statements))
             digest = self._digest(text_of(statements)) if statements else ""
             self._effects[module] = (digest, tuple(refs)) if statements else None
         return self._effects[module]
 
-    def _references(self, module: Module, found: Mentions) -> dict[Definition, None]:
+    def references(self, module: Module, found: Mentions) -> dict[Definition, None]:
         """Resolve what code mentions to definitions of ours; refuse what hides them."""
         for name, line in found.hidden:
             if self.find(module.name, name) is None and not _is_ours(self, found, name):
                 raise CodeError(_hidden(module, line, name))
         for name, chain, line in found.by_name:
-            hit = self._resolve(module, found, chain) if chain else None
-            if hit and hit[1] == MODULE and not _door(hit[0]):
+            hits = self._resolve(module, found, chain) if chain else ()
+            if any(made == MODULE and not _door(source) for source, made in hits):
                 raise CodeError(_hidden(module, line, name))
         refs: dict[Definition, None] = {}
         for chain in found.chains:
-            if hit := self._resolve(module, found, chain):
-                refs[hit] = None
+            refs |= dict.fromkeys(self._resolve(module, found, chain))
         for name in found.quoted:
-            hit = self._resolve(module, found, (name,))
-            if hit and hit[1] != MODULE:
-                refs[hit] = None
+            hits = self._resolve(module, found, (name,))
+            if hits and hits[0][1] != MODULE:
+                refs |= dict.fromkeys(hits)
         return refs
 
     def _digest(self, text: str) -> str:
@@ -268,15 +267,7 @@ def _ancestors(module: str) -> list[str]:
 
 
 def _is_ours(code: Code, found: Mentions, name: str) -> bool:
-    origin = found.imports.get(name)
-    return origin is not None and origin[0].split(".")[0] in code.roots
-
-
-def _decorators(statement: ast.stmt) -> ast.stmt:
-    """Return the decorators of a definition as a statement of their own."""
-    if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return ast.Pass()
-    return ast.Expr(ast.Tuple(list(statement.decorator_list), ast.Load()))
+    return any(origin[0].split(".")[0] in code.roots for origin in found.imports.get(name, ()))
 
 
 def _hidden(module: Module, line: int, name: str) -> str:

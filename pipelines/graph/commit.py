@@ -11,6 +11,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,13 @@ from typing import Any, Literal
 from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
 from pipelines.graph.artifact import LISTING, missing
 from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
+from pipelines.graph.claims import claim, let_go
 from pipelines.graph.key import SCHEMA, label
 from pipelines.graph.listing import check_list
 from pipelines.graph.node import Element, Given, Task, Units
 from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
 from pipelines.graph.payload import Call, Place
+from pipelines.graph.provenance import check_versions, provenance
 from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
@@ -39,7 +42,8 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         key, digest and attempt of the artifact that counts, seconds and notes of its body,
-        `found` (it was there), `differs` (another writer won with other bytes).
+        `found` (it was there), `differs` (another writer won with other bytes). Or `claimed`: the
+        claim of another run that is making it.
     """
     call = Call(**payload)
     check_same(
@@ -49,7 +53,24 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         digest=call.code_digest,
         sources=call.sources,
     )
+    check_versions(call.node, call.keyed)
     store = _opened(call.store)
+    if not call.claimant.run:
+        return _made(call, store)
+    standing = claim(store, call.key, call.claimant)
+    if standing.run != call.claimant.run:
+        return {"claimed": asdict(standing)}
+    try:
+        return _made(call, store)
+    finally:
+        let_go(store, standing, call.key)
+
+
+_opened = lru_cache(maxsize=8)(open_store)  # a process serves many calls over one store
+
+
+def _made(call: Call, store: LocalStore) -> dict[str, Any]:
+    """Return the result that is there, or make it."""
     present = read_record(store, call.key) if call.forced == "no" else None
     if present and not first_look(store, present, check="sizes"):
         return _answer(present, found=True, differs=False)
@@ -69,9 +90,6 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
     differs = not own and winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
-
-
-_opened = lru_cache(maxsize=8)(open_store)  # a process serves many calls over one store
 
 
 def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, Any]:
@@ -108,20 +126,20 @@ def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, An
             "Write them to task.out."
         )
     return {
-        **described(call),
+        **described(call, seconds=seconds, cpu_s=spent),
         "files": {name: list(entry) for name, entry in files.items()},
         "attempt": attempt,
         "started": started,
-        "seconds": round(seconds, 6),
-        "cpu_s": round(spent, 6),
         "rss_max": most_memory(),
         "notes": plain_notes(notes) if notes else {},
         **({"fast": boot()} if fast else {}),
     }
 
 
-def described(call: Call) -> dict[str, Any]:
-    """Return what a manifest says of a call whatever came out of it."""
+def described(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
+    """Return what a manifest says of a call whatever came out of it, and what it cost."""
+    places = {name: place.files for name, place in call.inputs.items() if place.files}
+    on, keyed = call.run_on, call.keyed
     return {
         "format": SCHEMA,
         "key": call.key,
@@ -133,10 +151,13 @@ def described(call: Call) -> dict[str, Any]:
         "parts": {name: label(part) for name, part in call.parts.items()},
         "inputs": dict(call.identities),
         "makes": [call.makes.name, call.makes.version],
-        "run": call.run,
+        "run": call.claimant.run,
+        "epoch": call.claimant.epoch,
         "host": socket.gethostname(),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
+        "seconds": round(seconds, 6),
+        **provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s),
     }
 
 

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from cluster.failures import Failure
 from cluster.storage import LocalStore
 from pipelines.graph.circumstances import git_state
+from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import CHEAP_S
-from pipelines.graph.key import label
+from pipelines.graph.estimate import estimate, of_units
+from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.node import Node, upstream
 from pipelines.graph.payload import Call
@@ -23,7 +25,7 @@ def payload_of(
     *,
     lookup: Lookup,
     recipe: str,
-    run: str,
+    claimant: Claimant,
     forced: Literal["no", "yes"] = "no",
     unit: int | None = None,
     reporter: Callable[[dict[str, Any]], None] | None = None,
@@ -38,7 +40,7 @@ def payload_of(
         key=known.key,
         node=node.name,
         recipe=recipe,
-        run=run,
+        claimant=claimant,
         fn=node.fn,
         cfg=node.cfg,
         parts=dict(node.parts),
@@ -51,6 +53,7 @@ def payload_of(
         code_digest=known.code,
         sources=lookup.sources(known),
         git=git_state(),
+        keyed=lookup.keyed,
         forced=forced,
         unit=unit,
         reporter=reporter,
@@ -61,7 +64,9 @@ def payload_of(
 def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
     before = past(store, recipe=recipe, node=node.name)
-    took = before.seconds(label(node.fn))
+    settings = plain(node.cfg, where=node.name)
+    found = estimate(before, fn=label(node.fn), settings=settings)
+    took = found.seconds if found else None
     after = tuple(above.name for above in upstream(node))
     return Job(node.name, after, need_of(node), weight=took or 1.0, group=_group(node, took))
 
@@ -71,7 +76,8 @@ def unit_jobs(
 ) -> tuple[Job, ...]:
     """Return units of a map as the schedule sees them; the map comes after them."""
     node = known.node
-    took = past(store, recipe=recipe, node=node.name).unit_seconds(label(node.fn))
+    one = of_units(past(store, recipe=recipe, node=node.name), fn=label(node.fn), count=1)
+    took = one.seconds if one else None
     need, group = need_of(node), _group(node, took)
     return tuple(Job(name, (), need, weight=took or 1.0, group=group) for name in names)
 

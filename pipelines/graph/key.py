@@ -58,8 +58,12 @@ def node_key(
     parts: Mapping[str, Callable[..., Any]],
     makes: ArtifactKind,
     inputs: Mapping[str, Identity],
+    versions: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the key of a node, 64 hex digits; settings are plain already."""
+    """Return the key of a node, 64 hex digits; settings are plain already.
+
+    Versions are in it only where some are given, so that an upgrade reruns nothing by itself.
+    """
     named = {name: label(part) for name, part in parts.items()}
     return sha256(
         canonical(
@@ -72,6 +76,7 @@ def node_key(
                 "makes": [makes.name, makes.version],
                 "inputs": dict(inputs),
             }
+            | ({"versions": dict(versions)} if versions else {})
         )
     )
 
@@ -98,7 +103,7 @@ def classes_in(value: object) -> Iterator[type]:
 
 
 def _plain(value: object, hint: Any, where: str, problems: list[str]) -> Any:
-    hint = _bare(hint)
+    hint = bare(hint)
     out: Any = None
     if isinstance(value, Enum):
         out = value.name
@@ -175,26 +180,28 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
+    """Return a type hint without its annotations."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     return hint
 
 
-def _branches(hint: Any) -> tuple[Any, ...]:
+def branches(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a hint allows."""
     if get_origin(hint) in (Union, types.UnionType):
-        return tuple(_bare(branch) for branch in get_args(hint))
+        return tuple(bare(branch) for branch in get_args(hint))
     return (hint,)
 
 
 def _is_float(hint: Any) -> bool:
-    branches = _branches(hint)
-    return float in branches and int not in branches
+    allowed = branches(hint)
+    return float in allowed and int not in allowed
 
 
 def _matching(hint: Any, cls: type) -> Any:
     """Return the branch of a union that describes a container of this class."""
-    return next((branch for branch in _branches(hint) if get_origin(branch) is cls), None)
+    return next((branch for branch in branches(hint) if get_origin(branch) is cls), None)
 
 
 def _item_hints(hint: Any, cls: type, count: int) -> tuple[Any, ...]:

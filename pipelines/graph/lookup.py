@@ -40,9 +40,11 @@ class Lookup:
         *,
         code: Code | None = None,
         memory: Literal["use", "ignore"] = "use",
+        keyed: Mapping[str, str] | None = None,
     ) -> None:
         self.store = store
         self.code = code or Code()
+        self.keyed = dict(keyed or {})  # versions that enter keys
         self._memory: Literal["use", "ignore"] = memory
         self._outside: dict[str, Found] = {}
         self._codes: dict[int, str] = {}  # id of a kept closure -> its digest
@@ -80,6 +82,7 @@ class Lookup:
             parts=node.parts,
             makes=node.makes,
             inputs={name: digest for name, (digest, _) in inputs.items()},
+            versions=self.keyed,
         )
         record, damage = self.found(key)
         return Identified(
@@ -131,6 +134,7 @@ class Lookup:
             parts=known.node.parts,
             makes=known.node.makes,
             inputs={name: identity for name, (identity, _) in inputs.items()},
+            versions=self.keyed,
         )
         kind, value = what
         place = Place(key=value if kind == "unit" else above, element=(kind, value))
@@ -179,6 +183,11 @@ class Lookup:
         digests = {role: found.digest for role, found in seen.items()}
         stamps = {role: found.stamp for role, found in seen.items()}
         return (digests, None), Place(files=dict(source.files), stamps=stamps)
+
+    def digests(self, node: Node, name: str, source: Outside) -> dict[str, str]:
+        """Return the digests of a user's files, by role."""
+        where = f"{node.name}.{name}"
+        return {r: self._look(p, f"{where}.{r}").digest for r, p in source.files.items()}
 
     def _look(self, path: str, where: str) -> Found:
         if path not in self._outside:

@@ -2,8 +2,9 @@
 
 import ast
 from dataclasses import dataclass, field
+from typing import Any
 
-from pipelines.graph.source_text import Module, Origin, bind
+from pipelines.graph.source_text import Imports, Module, bind
 
 # Calls that choose code by a string. Those of the second row do so only on a module of ours.
 HIDDEN = ("eval", "exec", "__import__", "globals", "import_module")
@@ -18,7 +19,7 @@ class Mentions:
         default_factory=dict[tuple[str, ...], None]
     )  # ("a",) or ("a", "b", "c") for a.b.c, in order
     quoted: dict[str, None] = field(default_factory=dict[str, None])  # may be a class
-    imports: dict[str, Origin] = field(default_factory=dict[str, Origin])
+    imports: Imports = field(default_factory=dict[str, list[Any]])
     hidden: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     by_name: list[tuple[str, tuple[str, ...], int]] = field(
         default_factory=list[tuple[str, tuple[str, ...], int]]
@@ -35,6 +36,7 @@ def mentions_of(module: Module, statements: list[ast.stmt]) -> Mentions:
             chain = _chain(node)
             if chain:
                 found.chains[chain] = None
+                _looked_up(found, chain, node.lineno)
                 continue
         elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
@@ -94,8 +96,17 @@ def _annotation(found: Mentions, node: ast.expr | None) -> None:
             found.chains[chain] = None
 
 
+def _looked_up(found: Mentions, chain: tuple[str, ...], line: int) -> None:
+    """Write down what holds all names of a module, or all modules."""
+    if "__dict__" in chain[1:]:
+        found.by_name.append(("__dict__", chain[: chain.index("__dict__")], line))
+    if chain[:2] == ("sys", "modules"):
+        found.hidden.append(("sys.modules", line))
+
+
 def _call(found: Mentions, node: ast.Call) -> None:
-    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    chain = _chain(node.func)
+    name = chain[-1] if len(chain) == 1 or chain[:1] == ("builtins",) else ""
     if isinstance(node.func, ast.Attribute) and node.func.attr == "import_module":
         name = "import_module"
     if name in HIDDEN:

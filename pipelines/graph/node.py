@@ -54,6 +54,9 @@ class Node:
         default_factory=lambda: cast("dict[str, ArtifactKind]", {})
     )  # optional: the kind each input must have; `check` compares
     run_on: RunOn = field(default_factory=RunOn)
+    keys: Mapping[str, str] = field(
+        default_factory=lambda: cast("dict[str, str]", {})
+    )  # setting of cfg -> its key on the page, for it and all below it: how people are told of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,6 +172,7 @@ class Graph:
 
     nodes: tuple[Node, ...]
     recipe: str
+    keyed_versions: tuple[str, ...] = ()  # of these another major.minor is another key
 
     def every(self) -> tuple[Node, ...]:
         """Return all nodes, inputs before users, each once; a cycle is left for the checks."""

@@ -1,10 +1,11 @@
 """What a worker is sent: one call of a node, and where its inputs lie."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipelines.graph.artifact import ArtifactKind
+from pipelines.graph.claims import Claimant
 from pipelines.graph.node import RunOn, Task
 
 
@@ -16,7 +17,7 @@ class Call:
     key: str
     node: str
     recipe: str
-    run: str
+    claimant: Claimant  # the run this is for; one without a name claims nothing
     fn: Callable[[Task], Mapping[str, object] | None]
     cfg: Any
     parts: Mapping[str, Callable[..., Any]]
@@ -29,6 +30,7 @@ class Call:
     code_digest: str
     sources: Mapping[str, str]
     git: Mapping[str, Any] | None
+    keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
     forced: Literal["no", "yes"] = "no"
     unit: int | None = None  # which of a map; its record is found through the map's
     reporter: Callable[[dict[str, Any]], None] | None = None

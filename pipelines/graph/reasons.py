@@ -1,19 +1,19 @@
 """Why a node runs: what differs from the last result of that name, in words."""
 
 import difflib
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from cluster.storage import LocalStore, StorageError
 from pipelines.graph.closure import Code, changes
 from pipelines.graph.key import label, sha256
-from pipelines.graph.lookup import Identified
+from pipelines.graph.lookup import Identified, Lookup
+from pipelines.graph.node import Node
 from pipelines.graph.record import Record, read_record
+from pipelines.graph.same_code import code_for
 
 DIFF_LINES = 12  # shown of one definition
-LATEST = 5  # records that an estimate is the median of
 TOO_LONG = 60  # characters of a value
 
 
@@ -23,6 +23,7 @@ class Reason:
 
     text: str
     diff: tuple[str, ...] = ()
+    of: Literal["code", "versions", ""] = ""  # what --frozen refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,6 @@ class Past:
     """The records that a node's name has had in a recipe, newest first."""
 
     records: tuple[Record, ...]
-
-    def seconds(self, fn: str) -> float | None:
-        """Return the median time of the last bodies with the same function, if any."""
-        took = [r.seconds for r in self.records if r.body["fn"] == fn][:LATEST]
-        return statistics.median(took) if took else None
-
-    def unit_seconds(self, fn: str) -> float | None:
-        """Return the median time of one unit in the last maps with the same function, if any."""
-        took = [r.seconds / len(r.units) for r in self.records if r.units and r.body["fn"] == fn][
-            :LATEST
-        ]
-        return statistics.median(took) if took else None
 
 
 def past(store: LocalStore, *, recipe: str, node: str) -> Past:
@@ -51,24 +40,37 @@ def past(store: LocalStore, *, recipe: str, node: str) -> Past:
     return Past(tuple(sorted(records, key=lambda r: -r.body["started"])))
 
 
-def why(known: Identified, before: Past, *, store: LocalStore, code: Code) -> tuple[Reason, ...]:
+def why(known: Identified, before: Past, *, lookup: Lookup) -> tuple[Reason, ...]:
     """Compare a node with its latest record: code, settings, parts, inputs; all differences."""
     if known.damage:
         return (Reason(f"result damaged: {known.damage[0]}"),)
     if not before.records:
         return (Reason("never run under this name"),)
-    old = before.records[0].body
     out = [
-        *_code(old["code"], known.closure, store=store, code=code),
-        *_settings(old["settings"], known.settings),
-        *_parts(old, known),
-        *_inputs(old["inputs"], known),
+        *own_changes(known.node, before, settings=known.settings, lookup=lookup),
+        *_inputs(before.records[0].body["inputs"], known),
     ]
-    if old["fn"] != label(known.node.fn):
-        out.insert(0, Reason(f"code: {old['fn']} -> {label(known.node.fn)}"))
-    if old["makes"] != [known.node.makes.name, known.node.makes.version]:
-        out.append(Reason("makes: another kind of artifact, or a newer format of it"))
     return tuple(out) or (Reason("result collected, or recorded by another version"),)
+
+
+def own_changes(node: Node, before: Past, *, settings: Any, lookup: Lookup) -> list[Reason]:
+    """Compare a node with its latest record in all but its inputs, which need not be known."""
+    if not before.records:
+        return []
+    old = before.records[0].body
+    code = lookup.code
+    closure = code_for(node.fn, cfg=node.cfg, parts=node.parts, code=code)
+    out = [
+        *_code(old["code"], closure, store=lookup.store, code=code),
+        *_settings(old["settings"], settings, keys=node.keys),
+        *_parts(old, node),
+    ]
+    if old["fn"] != label(node.fn):
+        out.insert(0, Reason(f"code: {old['fn']} -> {label(node.fn)}", of="code"))
+    if old["makes"] != [node.makes.name, node.makes.version]:
+        text = "makes: another kind of artifact, or a newer format of it"
+        out.append(Reason(text, of="code"))
+    return [*out, *_versions(old.get("keyed", {}), lookup.keyed)]
 
 
 def keep_texts(store: LocalStore, closure: Mapping[str, str], *, code: Code) -> None:
@@ -88,11 +90,12 @@ def _code(
 ) -> Iterable[Reason]:
     for name, how in changes(old, new):
         if how != "changed":
-            yield Reason(f"code: {name} ({how})")
+            yield Reason(f"code: {name} ({how})", of="code")
             continue
         before, after = _text(old[name], store=store, code=code), code.texts.get(new[name])
         if before is None or after is None:
-            yield Reason(f"code: {name} (changed; the earlier text is not kept)")
+            text = f"code: {name} (changed; the earlier text is not kept)"
+            yield Reason(text, of="code")
             continue
         lines = [
             line
@@ -103,7 +106,7 @@ def _code(
         more = len(lines) - less
         plural = "line" if more == 1 else "lines"
         cut = [*lines[:DIFF_LINES], *(["..."] if len(lines) > DIFF_LINES else [])]
-        yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut))
+        yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut), of="code")
 
 
 def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
@@ -116,37 +119,54 @@ def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
     return data.decode() if data is not None and sha256(data) == digest else None
 
 
-def _settings(old: Any, new: Any) -> Iterable[Reason]:
-    before, after = dict(_flat(old, "")), dict(_flat(new, ""))
-    for name in dict.fromkeys([*after, *before]):
-        if name not in before:
-            yield Reason(f"settings: {name} added, {_short(after[name])}")
-        elif name not in after:
-            yield Reason(f"settings: {name} taken away, was {_short(before[name])}")
-        elif before[name] != after[name] or type(before[name]) is not type(after[name]):
-            yield Reason(f"settings: {name} {_short(before[name])} -> {_short(after[name])}")
+def _settings(old: Any, new: Any, *, keys: Mapping[str, str]) -> Iterable[Reason]:
+    before, after = dict(flat(old)), dict(flat(new))
+    for path in dict.fromkeys([*after, *before]):
+        name = _written(path, keys)
+        if path not in before:
+            yield Reason(f"settings: {name} added, {_short(after[path])}")
+        elif path not in after:
+            yield Reason(f"settings: {name} taken away, was {_short(before[path])}")
+        elif before[path] != after[path] or type(before[path]) is not type(after[path]):
+            yield Reason(f"settings: {name} {_short(before[path])} -> {_short(after[path])}")
 
 
-def _flat(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+def _written(path: str, keys: Mapping[str, str]) -> str:
+    """Return the key by which a setting of a node is written: by the longest path that leads."""
+    above = path
+    while above and above not in keys:
+        above = above.rpartition(".")[0]
+    return keys[above] + path[len(above) :] if above else path
+
+
+def flat(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
     """Yield (dotted path, value) of nested settings; a list of plain values stays whole."""
     if isinstance(value, dict):
         for name, item in cast("dict[str, Any]", value).items():
-            yield from _flat(item, f"{path}.{name}" if path else name)
+            yield from flat(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and any(
         isinstance(item, dict | list) for item in cast("list[Any]", value)
     ):
         for i, item in enumerate(cast("list[Any]", value)):
-            yield from _flat(item, f"{path}.{i}")
+            yield from flat(item, f"{path}.{i}")
     else:
         yield path, value
 
 
-def _parts(old: Mapping[str, Any], known: Identified) -> Iterable[Reason]:
+def _parts(old: Mapping[str, Any], node: Node) -> Iterable[Reason]:
     before: Mapping[str, str] = old["parts"]
-    after = {name: label(part) for name, part in known.node.parts.items()}
+    after = {name: label(part) for name, part in node.parts.items()}
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            yield Reason(f"part {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}")
+            text = f"part {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
+            yield Reason(text, of="code")
+
+
+def _versions(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[Reason]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            then, now = (v.get(name, "not in the key") for v in (old, new))
+            yield Reason(f"version of {name}: {then} -> {now}", of="versions")
 
 
 def _inputs(old: Mapping[str, Any], known: Identified) -> Iterable[Reason]:

@@ -102,16 +102,20 @@ def sealed(body: Mapping[str, Any]) -> bytes:
 def read_record(store: LocalStore, key: str) -> Record | None:
     """Return the record of a key; absent, torn, or of another format is None."""
     data = store.read(f"{home(key)}/manifest.json")
-    if data is None:
+    body = None if data is None else parsed(data)
+    if body is None or body.get("format") != SCHEMA or body.get("key") != key:
         return None
+    return Record(body)
+
+
+def parsed(data: bytes) -> dict[str, Any] | None:
+    """Return what a whole manifest says, of whatever format; None where it is not whole."""
     try:
         body = json.loads(data)
         own = body.pop("sha256")
-        if own != sha256(canonical(body)) or body["format"] != SCHEMA or body["key"] != key:
-            return None
+        return body if own == sha256(canonical(body)) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Record(body)
 
 
 def faults(
@@ -167,13 +171,19 @@ def first_look(
 
 def set_aside(store: LocalStore, record: Record, found: Iterable[str]) -> DamagedError:
     """Move a damaged artifact to quarantine/ and return the error that says so."""
-    place = store.set_aside(f"{home(record.key)}/manifest.json")
-    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    place = move_aside(store, record)
     listed = "; ".join(list(found)[:3])
     return DamagedError(
         f"{record.body['node']}: its artifact is damaged; got {listed}. "
-        f"It was moved to {files or place}. Run the same command again to make it anew."
+        f"It was moved to {place}. Run the same command again to make it anew."
     )
+
+
+def move_aside(store: LocalStore, record: Record) -> str:
+    """Move an artifact and its record to quarantine/; return where its files are now."""
+    place = store.set_aside(f"{home(record.key)}/manifest.json")
+    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    return str(files or place)
 
 
 def inputs_named(identities: Mapping[str, tuple[Identity, str | None]]) -> dict[str, Any]:

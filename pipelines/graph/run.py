@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Literal
 
-from cluster.call import Executor
+from cluster.executor import Executor
 from cluster.storage import LocalStore
 from pipelines.graph.checks import check
+from pipelines.graph.circumstances import keyed
+from pipelines.graph.claims import Claimant
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import Cuts, scope
 from pipelines.graph.lookup import Lookup
@@ -26,6 +28,7 @@ def walk(
     emit: Emit,
     cuts: Cuts | None = None,
     run: str = "",
+    epoch: int = 0,
     stop: Callable[[], bool] = lambda: False,
     on_failure: Literal["stop", "continue"] = "stop",
     on_damage: Literal["stop", "repair"] = "stop",
@@ -43,7 +46,8 @@ def walk(
         executor: where calls run.
         emit: gets each event as it happens (node, progress, metrics, retry, note).
         cuts: what part of the graph, and what to run again.
-        run: the name of this run, written into records.
+        run: the name of this run, written into records; it claims what it makes.
+        epoch: of this run's owner.
         stop: asked several times a second; true ends the walk as interrupted.
         on_failure: stop submitting after the first failure, or run all that does not need it.
         on_damage: what to do when a result is there and not whole.
@@ -57,7 +61,7 @@ def walk(
     """
     cuts = cuts or Cuts()
     limits = scope(graph, cuts)
-    lookup = Lookup(store, code=Code(), memory=memory)
+    lookup = Lookup(store, code=Code(), memory=memory, keyed=keyed(graph.keyed_versions))
     if problems := check(graph, code=lookup.code):
         raise GraphError(problems)
     lookup.look_at([node for node in graph.every() if node.name in limits.wanted])
@@ -69,4 +73,6 @@ def walk(
         drain_s=drain_s,
         wait_for_nodes_s=wait_for_nodes_s,
     )
-    return Walker(graph, limits, lookup, executor, emit=emit, rules=rules, run=run).go(stop)
+    claimant = Claimant(run=run, epoch=epoch)
+    walker = Walker(graph, limits, lookup, executor, emit=emit, rules=rules, claimant=claimant)
+    return walker.go(stop)

@@ -1,8 +1,10 @@
 """A plan as text for people, as Mermaid for pictures, as JSON lines for programs."""
 
+import dataclasses
 import json
 import time
 
+from pipelines.graph.forecast import Forecast, machine_cpus
 from pipelines.graph.node import upstream
 from pipelines.graph.plan import Plan, Planned, as_event
 from pipelines.graph.record import Record
@@ -25,7 +27,9 @@ def text(plan: Plan) -> str:
         lines.extend(_lines(planned, name, " " * width))
     runs = sum(p.state in ("will run", "waits") for p in plan.nodes)
     cached = sum(p.state == "cached" for p in plan.nodes)
-    lines.append(f"{len(plan.nodes)} nodes: {cached} cached, {runs} to run{_sum(plan, runs)}")
+    outlook = spoken_forecast(plan.forecast(cpus=machine_cpus()))
+    more = f"; {outlook}" if runs else ""
+    lines.append(f"{len(plan.nodes)} nodes: {cached} cached, {runs} to run{more}.")
     return "\n".join(lines) + "\n"
 
 
@@ -43,8 +47,11 @@ def mermaid(plan: Plan) -> str:
 
 
 def json_lines(plan: Plan) -> str:
-    """Return one JSON object a node, one a line."""
-    return "".join(json.dumps(as_event(p), ensure_ascii=False) + "\n" for p in plan.nodes)
+    """Return one JSON object a node, one a line, and one with the sums."""
+    forecast = plan.forecast(cpus=machine_cpus())
+    sums = {"v": 1, "event": "plan", "nodes": len(plan.nodes), **dataclasses.asdict(forecast)}
+    events = [*(as_event(p) for p in plan.nodes), sums]
+    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
 
 
 FORMATS = {"text": text, "mermaid": mermaid, "json": json_lines}
@@ -53,30 +60,42 @@ FORMATS = {"text": text, "mermaid": mermaid, "json": json_lines}
 def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "cached" and planned.record:
         record = planned.record
-        size = _bytes(record.size) if record.units is None else f"{len(record.units)} units"
-        facts = f"{size:>9}   {_ago(record)}, took {spoken(record.seconds)}"
-        return [f"{name}cached    {facts}"]
+        size = size_of(record.size) if record.units is None else f"{len(record.units)} units"
+        facts = f"{size:>9}   {ago(record)}, took {spoken(record.seconds)}"
+        below = [f"{indent}          {planned.note}"] if planned.note else []
+        return [f"{name}cached    {facts}", *below]
     if planned.state == "left out":
         return [f"{name}left out"]
-    expected = f"   about {spoken(planned.seconds)}" if planned.seconds is not None else ""
-    if planned.state == "waits":
-        return [f"{name}{planned.why[0].text}{expected}"]
+    known = planned.seconds is not None
+    expected = f"   {planned.how} {spoken(planned.seconds or 0.0)}" if known else ""
+    begins = "" if planned.state == "waits" else "will run  "
     lines: list[str] = []
     units = "{} of {} units: ".format(*planned.units) if planned.units else ""
     for i, reason in enumerate(planned.why):
-        first = f"{name}will run  {units}" if i == 0 else f"{indent}          "
+        first = f"{name}{begins}{units}" if i == 0 else f"{indent}          "
         lines.append(f"{first}{reason.text}{expected if i == 0 else ''}")
         lines.extend(f"{indent}            {line}" for line in reason.diff)
     return lines
 
 
-def _sum(plan: Plan, runs: int) -> str:
-    if not runs:
-        return "."
-    if plan.unknown == runs:
-        return "; how long is unknown: they never ran here."
-    more = f", and {plan.unknown} of unknown length" if plan.unknown else ""
-    return f"; about {spoken(plan.seconds)} one after the other{more}."
+def spoken_forecast(found: Forecast) -> str:
+    """Return what the nodes that run may cost: time on this machine, CPUs, GPUs, bytes."""
+    if found.unknown == found.runs:
+        return "how long is unknown: they never ran here"
+    in_a_row = spoken(found.seconds)
+    if found.wall_s is None:
+        times = f"about {in_a_row} one after the other, and more than {_cpus(found)} at once"
+    else:
+        row = f" ({in_a_row} one after the other)" if spoken(found.wall_s) != in_a_row else ""
+        times = f"about {spoken(found.wall_s)} on {_cpus(found)}{row}"
+    gpus = f", {spoken(found.gpu_s)} of GPUs" if found.gpu_s else ""
+    costs = f"{spoken(found.cpu_s)} of CPUs{gpus}, {size_of(found.size)}"
+    more = f"; and {found.unknown} of unknown length" if found.unknown else ""
+    return f"{times}, {costs}{more}"
+
+
+def _cpus(found: Forecast) -> str:
+    return f"{found.cpus:g} CPU{'' if found.cpus == 1 else 's'}"
 
 
 def spoken(seconds: float) -> str:
@@ -92,7 +111,8 @@ def spoken(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} m"
 
 
-def _ago(record: Record) -> str:
+def ago(record: Record) -> str:
+    """Return how long ago a result was made, by this machine's clock: 2 d ago."""
     seconds = max(0.0, time.time() - record.body["started"])
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
@@ -100,7 +120,8 @@ def _ago(record: Record) -> str:
     return "just now"
 
 
-def _bytes(count: int) -> str:
+def size_of(count: int) -> str:
+    """Return bytes in words: 12 B, 4.1 GB."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Origin = tuple[str, str | None]  # module, and the attribute of it (None: the module itself)
+Imports = dict[str, list[Origin]]  # several where a try or an if chooses
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+EFFECT = "<import>"  # stands for what importing a module does
+MAIN = "__name__ == '__main__'"
+SINCE_DEFAULT = "since_default"  # of a field's metadata; see `pipelines.graph.key.plain`
 
 
 @dataclass(slots=True, eq=False)
@@ -22,10 +26,15 @@ class Module:
     path: Path
     package: str  # what a relative import starts from
     makes: dict[str, list[ast.stmt]] = field(default_factory=dict[str, list[ast.stmt]])
-    imports: dict[str, Origin] = field(default_factory=dict[str, Origin])
+    imports: Imports = field(default_factory=dict[str, list[Origin]])
     stars: list[str] = field(default_factory=list[str])  # from x import *
-    effects: list[ast.stmt] = field(default_factory=list[ast.stmt])  # bare calls
+    effects: list[ast.stmt] = field(default_factory=list[ast.stmt])  # calls that bind nothing
     decorated: list[ast.stmt] = field(default_factory=list[ast.stmt])
+
+    @property
+    def is_package(self) -> bool:
+        """Whether modules can lie below it."""
+        return self.path.name == "__init__.py"
 
 
 def parse(name: str, path: Path, *, is_package: bool) -> Module:
@@ -45,6 +54,8 @@ def _parsed(name: str, path: Path, source: bytes, is_package: bool) -> Module:  
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED):
             _undocument(node)
+        if isinstance(node, ast.ClassDef):
+            node.body = [part for part in node.body if not _is_since_default(part)] or [ast.Pass()]
     _sort(module, tree.body, module.makes, module.effects)
     return module
 
@@ -54,19 +65,24 @@ def text_of(statements: list[ast.stmt]) -> str:
     return "\n".join(ast.unparse(statement) for statement in statements)
 
 
-def bind(module: Module, node: ast.Import | ast.ImportFrom, into: dict[str, Origin]) -> None:
+def bind(module: Module, node: ast.Import | ast.ImportFrom, into: Imports) -> None:
     """Write down what an import statement binds."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             top = alias.name.split(".")[0]
-            into[alias.asname or top] = (alias.name if alias.asname else top, None)
+            _add(into, alias.asname or top, (alias.name if alias.asname else top, None))
         return
     source = _absolute(module, node)
     for alias in node.names:
         if alias.name == "*":
             module.stars.append(source)
         else:
-            into[alias.asname or alias.name] = (source, alias.name)
+            _add(into, alias.asname or alias.name, (source, alias.name))
+
+
+def _add(into: Imports, name: str, origin: Origin) -> None:
+    if origin not in into.setdefault(name, []):
+        into[name].append(origin)
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:
@@ -103,32 +119,59 @@ def _sort(
         elif isinstance(statement, ast.Expr):
             if not isinstance(statement.value, ast.Constant):
                 effects.append(statement)
-        else:
-            for name in dict.fromkeys(_touched(module, statement)):
-                makes.setdefault(name, []).append(statement)
-            _sort_blocks(module, statement, makes, effects)
+        elif not _is_program(statement):
+            _sort_other(module, statement, makes, effects)
     for statement in body:
         for name in _walrus(statement):
             makes.setdefault(name, []).append(statement)
 
 
-def _sort_blocks(
+def _sort_other(
     module: Module,
     statement: ast.stmt,
     makes: dict[str, list[ast.stmt]],
     effects: list[ast.stmt],
 ) -> None:
     """What an if, for, with or try binds inside is made of the whole statement."""
+    names = dict.fromkeys(_touched(module, statement))
     inner: dict[str, list[ast.stmt]] = {}
     calls: list[ast.stmt] = []
     for block in BLOCKS:
         for part in getattr(statement, block, []):
             _sort(module, [part] if isinstance(part, ast.stmt) else part.body, inner, calls)
-    for name in inner:
+    names |= dict.fromkeys(inner)
+    names |= {name: None for name in _imported(statement) if len(module.imports[name]) > 1}
+    for name in names:
         if statement not in makes.setdefault(name, []):
             makes[name].append(statement)
-    if calls:
+    if calls or (not names and any(isinstance(node, ast.Call) for node in ast.walk(statement))):
         effects.append(statement)
+
+
+def _imported(statement: ast.stmt) -> Iterator[str]:
+    """Names that the imports of a try or an if bind."""
+    for block in BLOCKS:
+        for part in getattr(statement, block, []):
+            for node in [part] if isinstance(part, ast.stmt) else part.body:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    names = (a.asname or a.name.split(".")[0] for a in node.names)
+                    yield from (name for name in names if name != "*")
+                else:
+                    yield from _imported(node)
+
+
+def _is_program(statement: ast.stmt) -> bool:
+    """Say whether this is `if __name__ == "__main__":`, which no import runs."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == MAIN
+
+
+def _is_since_default(statement: ast.stmt) -> bool:
+    """Say whether this is a field that settings leave out while it has its first value."""
+    if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Call):
+        return False
+    told = [word.value for word in statement.value.keywords if word.arg == "metadata"]
+    names = [key for value in told if isinstance(value, ast.Dict) for key in value.keys]
+    return any(isinstance(n, ast.Constant) and n.value == SINCE_DEFAULT for n in names)
 
 
 def _touched(module: Module, statement: ast.stmt) -> Iterator[str]:

@@ -51,14 +51,14 @@ class Spread:
         """
         records = [self.records[key] for key in self.order]
         bodies = [record.body for record in self.records.values()]
+        spent = {name: round(sum(b[name] for b in bodies), 6) for name in ("cpu_s", "gpu_s")}
         body = {
-            **described(Call(**call)),
+            **described(Call(**call), seconds=sum(b["seconds"] for b in bodies), cpu_s=0.0),
+            **spent,
             "files": {},
             "units": [[record.key, record.digest] for record in records],
             "attempt": uuid.uuid4().hex,
             "started": min((b["started"] for b in bodies), default=0.0),
-            "seconds": round(sum(b["seconds"] for b in bodies), 6),
-            "cpu_s": round(sum(b["cpu_s"] for b in bodies), 6),
             "rss_max": max((b["rss_max"] for b in bodies), default=0),
             "notes": {},
         }

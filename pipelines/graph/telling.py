@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.call import Executor
+from cluster.executor import Executor
 from cluster.failures import Failure
 from pipelines.graph.silence import Silence
 

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from cluster.call import Executor
+from cluster.executor import Executor
 from cluster.failures import EXIT, Fail, Failure, Retry, failure_of
 from pipelines.graph import schedule
 from pipelines.graph import schedule_state as told
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.calls import Calls
+from pipelines.graph.claims import AGAIN_S, Claimant
 from pipelines.graph.cuts import Scope
-from pipelines.graph.dispatch import job_of, payload_of, too_large, unit_jobs
+from pipelines.graph.dispatch import job_of, too_large, unit_jobs
 from pipelines.graph.ledger import Ledger
 from pipelines.graph.lookup import Identified, Lookup
 from pipelines.graph.machines import Machines
+from pipelines.graph.maps import Maps
 from pipelines.graph.node import Graph, mapped, upstream
 from pipelines.graph.outcome import Outcome
-from pipelines.graph.reasons import keep_texts
 from pipelines.graph.record import Record, first_look, read_record, set_aside
 from pipelines.graph.rules import Rules
 from pipelines.graph.spread import Spread
@@ -42,19 +43,23 @@ class Walker:
         *,
         emit: Emit,
         rules: Rules,
-        run: str,
+        claimant: Claimant,
     ) -> None:
         self.graph, self.limits, self.lookup = graph, limits, lookup
         self.store, self.executor = lookup.store, executor
-        self.rules, self.run = rules, run
+        self.rules = rules
         self.nodes = {n.name: n for n in graph.every() if n.name in limits.wanted}
         self.tell = Telling(emit, {name: node.makes.stage for name, node in self.nodes.items()})
-        self.ledger = Ledger(self.tell)
-        self.calls = Calls(executor, self.tell)
+        self.ledger, self.maps, self.attempts = Ledger(self.tell), Maps(self.tell), Attempts()
+        self.calls = Calls(
+            executor,
+            self.tell,
+            lookup,
+            recipe=graph.recipe,
+            claimant=claimant,
+            forced=limits.forced,
+        )
         self.machines = Machines(lambda: executor.capacity, wait_s=rules.wait_for_nodes_s)
-        self.attempts, self.texts = Attempts(), set[str]()
-        self.spreads: dict[str, Spread] = {}  # maps that run
-        self.unit_of: dict[str, str] = {}  # name of a unit -> its map
         self.wanted: list[str] = []  # must run, and not told to the schedule yet
         self.drain_until: float | None = None
         jobs = [job_of(n, store=self.store, recipe=graph.recipe) for n in self.nodes.values()]
@@ -104,7 +109,7 @@ class Walker:
 
     def _resolve(self, name: str) -> None:
         """Find the key of a node whose inputs are there, and whether it must run."""
-        if name in self.spreads:
+        if name in self.maps:
             self._join(name)
             return
         node = self.nodes[name]
@@ -143,25 +148,20 @@ class Walker:
 
     def _spread(self, name: str, spread: Spread) -> None:
         """Put the units of a map that are not there before it."""
-        self.spreads[name] = spread
-        missing = spread.missing(forced=name in self.limits.forced)
+        missing = self.maps.begin(name, spread, forced=name in self.limits.forced)
         if not missing:
             self._join(name)
             return
-        self.ledger.known |= spread.units
-        self.unit_of |= dict.fromkeys(missing, name)
-        self.tell.of_map(name, spread.numbers)
-        self.tell.node(name, "running", key=spread.known.key)
-        self.tell.units(name, spread.done())
+        self.ledger.known |= missing
         jobs = unit_jobs(missing, spread.known, store=self.store, recipe=self.graph.recipe)
         self._tell(told.Spread(name, jobs))
         self.wanted += missing
 
     def _join(self, name: str) -> None:
         """Commit a map whose units are all there."""
-        spread = self.spreads[name]
         try:
-            record = spread.commit(self.store, self._payload(name))
+            call = self.calls.payload(name, self.ledger.known[name])
+            record = self.maps.commit(name, self.store, call)
         except (ValueError, OSError) as error:
             self._give_up(name, error)
             return
@@ -172,23 +172,9 @@ class Walker:
         """Ask what there is, once something must run; refuse or wait for what is not."""
         rest = [node for name, node in self.nodes.items() if name not in self.ledger.records]
         if not self.machines.watched and (have := self.machines.first(rest, note=self.tell.note)):
+            self.executor.listen(lambda: self.tell.heard(self.executor))
             self._tell(have)
         return self.machines.watched
-
-    def _payload(self, name: str) -> dict[str, Any]:
-        known, above = self.ledger.known[name], self.unit_of.get(name)
-        if known.code not in self.texts:
-            keep_texts(self.store, known.closure, code=self.lookup.code)
-            self.texts.add(known.code)
-        return payload_of(
-            known,
-            lookup=self.lookup,
-            recipe=self.graph.recipe,
-            run=self.run,
-            forced="yes" if (above or name) in self.limits.forced else "no",
-            unit=self.spreads[above].numbers[name] if above else None,
-            reporter=self.executor.reporter(name),
-        )
 
     def _submit(self, names: tuple[str, ...]) -> None:
         """Send nodes to be run in one call, one after the other."""
@@ -197,7 +183,7 @@ class Walker:
                 self._fail(name, self._too_large(name))
             return
         nodes = {name: self.ledger.known[name] for name in names}
-        self.calls.submit(nodes, [self._payload(name) for name in names])
+        self.calls.submit(nodes, {name: self.maps.number(name) for name in names})
 
     def _listen(self, timeout: float) -> None:
         """Hear what ended and how the others are getting on."""
@@ -217,10 +203,15 @@ class Walker:
         for ended in heard:
             for name, (value, failure) in ended.nodes.items():
                 self._error(name, failure) if failure else self._made(name, value or {})
-            for above in {self.unit_of[name] for name in ended.nodes if name in self.unit_of}:
-                self.tell.units(above, self.spreads[above].done())
+            self.maps.told(ended.nodes)
 
     def _made(self, name: str, value: dict[str, Any]) -> None:
+        """Take a result; or wait a while, when another run is making it."""
+        if (claimed := value.get("claimed")) is not None:
+            self.calls.meet(name, claimed)
+            self.attempts.later(name, after_s=AGAIN_S)
+            self._tell(told.Freed(name))
+            return
         record = read_record(self.store, self.ledger.known[name].key)
         if record is None or first_look(self.store, record, check="sizes"):
             text = f"{name}: said it was done, and its record is not there. Look at the store."
@@ -231,10 +222,7 @@ class Walker:
         self._take(name, record, "cached" if value["found"] else "done")
 
     def _take(self, name: str, record: Record, state: Literal["cached", "done"]) -> None:
-        if above := self.unit_of.get(name):
-            self.spreads[above].records[record.key] = record
-            self.tell.unit(name, state, key=record.key)
-        else:
+        if not self.maps.took(name, record, state):
             self.ledger.took(name, record, state)
         self._tell(told.Finished(name))
 
@@ -264,13 +252,7 @@ class Walker:
     def _failed(self, name: str, how: tuple[Failure, int]) -> None:
         """Write down a failure for good; a unit's is that of its map."""
         error, code = how
-        if above := self.unit_of.get(name):
-            known = self.ledger.known[name]
-            number, count = self.spreads[above].numbers[name], self.spreads[above].done()[1]
-            said = error.text.removeprefix(f"{name}: ").removeprefix(f"{above}: ")
-            self.tell.unit(name, "failed", key=known.key)
-            error = replace(error, where=above, text=f"unit {number} of {count}: {said}")
-        self.ledger.failed(above or name, error, code)
+        self.ledger.failed(self.maps.of(name), self.maps.failed(name, error), code)
         if self.rules.on_failure == "stop" or code == EXIT["interrupted"]:
             self.drain_until = time.monotonic() + self.rules.drain_s
             self._tell(told.Drain())
@@ -289,7 +271,7 @@ class Walker:
                 self._stopped(name) if failure else self._made(name, value or {})
 
     def _stopped(self, name: str) -> None:
-        self.ledger.stopped(self.unit_of.get(name, name))
+        self.ledger.stopped(self.maps.of(name))
         self._tell(told.Freed(name))
 
     def _interrupt(self) -> Outcome:

@@ -34,6 +34,9 @@ class Evaluate:
 def evaluate(task: Task) -> dict[str, Any]:
     """Score every test set and say why: metrics.json, two tables, explained.json and pictures.
 
+    `coco` and `seen` are of the first test of scenes; `novel` is of the first that shows a class
+    which had labels only: boxes and labels may be of two levels, and each test is of one.
+
     Inputs: `model`, `truth_<set>` and `found_<name>`; `train_<set>`, whose boxes and labels are
     counted; `kinds`, where there is a table of classes and their kinds.
     """
@@ -55,6 +58,8 @@ def evaluate(task: Task) -> dict[str, Any]:
             continue
         truth, scores = _scores(shards, found)
         _add(metrics, dict(_named(scores, test, cfg, met, main=test.name == main)), test)
+        if test.part == "test" and test.control == "regions":
+            _add_novel(metrics, scores, met)
         drawn = cfg.pictures if test.part == "test" and test.control == "regions" else 0
         told.add(test.name, shards, truth, found[1], scores, pictures=drawn)
     (task.out / "metrics.json").write_text(json.dumps(metrics, sort_keys=True, indent=1))
@@ -71,6 +76,19 @@ def _add(metrics: dict[str, float | None], named: Mapping[str, float], test: Eva
     for name, value in named.items():
         key = _marked(name, test.name) if taken else name
         metrics[key] = value if math.isfinite(value) else None
+
+
+def _add_novel(
+    metrics: dict[str, float | None],
+    scores: Mapping[str, Any],
+    met: Mapping[str, frozenset[str]],
+) -> None:
+    """Add the metrics of classes that had labels only, unless an earlier test has shown some."""
+    from components.eval.seen_novel import seen_and_novel
+
+    for name, value in seen_and_novel(scores, **met):
+        if name.startswith("novel/") and metrics.get(name) is None:
+            metrics[name] = value if math.isfinite(value) else None
 
 
 def _read(task: Task, test: Evaluated) -> tuple[tuple[tuple[str, ...], Any], Any]:
@@ -122,7 +140,7 @@ def _named(
     yield from named.items()
     if main:
         yield from over_groups(scores, prefix="coco", groups={})
-        yield from halves.items()
+        yield from ((name, value) for name, value in halves.items() if name.startswith("seen/"))
 
 
 def _marked(name: str, mark: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from components.data.drawn.world import PARTS
 from components.data.readers import READERS
@@ -20,6 +21,7 @@ from pipelines.nodes.train import Classify, TrainJointly, classify, train_jointl
 from pipelines.recipes.joint_settings import Drawn, JointConfig, Place, Source, Test
 
 Inputs = dict[str, Node | View | Outside]
+T = TypeVar("T")
 
 
 def build(cfg: JointConfig, root: Path) -> Graph:
@@ -38,10 +40,11 @@ def build(cfg: JointConfig, root: Path) -> Graph:
             cfg=Draw(world=cfg.draw),
             makes=FILES,
             run_on=_run_on(places, "draw", cpus=2),
+            keys={"world": "draw"},
         )
     shards = _Packer(cfg=cfg, root=root, drawn=drawn)
-    boxes = shards.node("boxes", cfg.sources.boxes)
-    labels = shards.node("labels", cfg.sources.labels)
+    boxes = shards.node("boxes", _placed("sources.boxes", cfg.sources.boxes))
+    labels = shards.node("labels", _placed("sources.labels", cfg.sources.labels))
     weights = _weights(cfg, root)
     backbone = _without_place(cfg.backbone)
     start: Inputs = {}
@@ -54,6 +57,7 @@ def build(cfg: JointConfig, root: Path) -> Graph:
             takes={"labels": SHARDS},
             makes=WEIGHTS,
             run_on=_run_on(places, "stage1", workers=cfg.stage1.world),
+            keys={"stage": "stage1"},
         )
     model = Node(
         name="stage2",
@@ -63,9 +67,11 @@ def build(cfg: JointConfig, root: Path) -> Graph:
         takes={"boxes": SHARDS, "labels": SHARDS},
         makes=WEIGHTS,
         run_on=_run_on(places, "stage2", workers=cfg.stage2.world),
+        keys={"stage": "stage2"},
     )
     train: Inputs = {"train_boxes": boxes, "train_labels": labels}
-    return Graph(nodes=(_scored(cfg, shards, model, train),), recipe=cfg.recipe)
+    last = _scored(cfg, shards, model, train)
+    return Graph(nodes=(last,), recipe=cfg.recipe, keyed_versions=cfg.keyed_versions)
 
 
 class _Packer:
@@ -74,11 +80,13 @@ class _Packer:
     def __init__(self, *, cfg: JointConfig, root: Path, drawn: Node | None) -> None:
         self.cfg, self.root, self.drawn = cfg, root, drawn
 
-    def node(self, name: str, sources: tuple[Source, ...], *, order: str = "shuffled") -> Node:
-        """Return the node that packs these sources into one set of shards."""
+    def node(self, name: str, sources: Mapping[str, Source], *, order: str = "shuffled") -> Node:
+        """Return the node that packs these sources, by their key on the page, into one set."""
         inputs: Inputs = {}
         readers: list[Reader] = []
-        for i, source in enumerate(sources):
+        keys = {"max_bad_fraction": "sources.max_bad_fraction"}
+        for i, (at, source) in enumerate(sources.items()):
+            keys[f"readers.{i}"] = at
             reader, inputs[f"files{i}"] = self._source(f"{name}{i}", source)
             readers.append(reader)
         return Node(
@@ -93,6 +101,7 @@ class _Packer:
             inputs=inputs,
             makes=SHARDS,
             run_on=_run_on(self.cfg.run_on, name),
+            keys=keys,
         )
 
     def _source(self, name: str, source: Source) -> tuple[Reader, View | Outside]:
@@ -110,16 +119,17 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node, train: Inputs) -> No
     if shards.drawn is not None:
         inputs["kinds"] = View(node=shards.drawn, files={"table": "classes.csv"})
     asked: list[Evaluated] = []
-    tests = [(test, True) for test in cfg.sources.tune] + [(t, False) for t in cfg.sources.test]
-    for test, tune in tests:
-        truth = shards.node(f"pack_{test.name}", (test.source,), order="as_given")
+    tests = _placed("sources.tune", cfg.sources.tune) | _placed("sources.test", cfg.sources.test)
+    for at, test in tests.items():
+        source = {f"{at}.source": test.source}
+        truth = shards.node(f"pack_{test.name}", source, order="as_given")
         inputs[f"truth_{test.name}"] = truth
         labelled = test.source.level in {source.level for source in cfg.sources.labels}
         controls = cfg.evaluate.controls if labelled and test.task == "scenes" else ()
         for control in ("regions", *controls):
             name = test.name if control == "regions" else f"{test.name}_{control}"
             inputs[f"found_{name}"] = _detect(
-                cfg, name, test=test, truth=truth, model=model, control=control
+                cfg, name, test=test, at=at, truth=truth, model=model, control=control
             )
             asked.append(
                 Evaluated(
@@ -127,7 +137,7 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node, train: Inputs) -> No
                     truth=test.name,
                     level=test.source.level,
                     task=test.task,
-                    part="tune" if tune else "test",
+                    part="tune" if at.startswith("sources.tune") else "test",
                     control=control,
                 )
             )
@@ -140,12 +150,19 @@ def _scored(cfg: JointConfig, shards: _Packer, model: Node, train: Inputs) -> No
         inputs=inputs,
         makes=REPORT,
         run_on=_run_on(cfg.run_on, "evaluate"),
+        keys={name: f"evaluate.{name}" for name in ("groups", "pictures")},
     )
 
 
+def _placed(section: str, entries: tuple[T, ...]) -> dict[str, T]:
+    """Return the entries of a list by their key on the page."""
+    return {f"{section}.{i}": entry for i, entry in enumerate(entries)}
+
+
 def _detect(
-    cfg: JointConfig, name: str, *, test: Test, truth: Node, model: Node, control: str
+    cfg: JointConfig, name: str, *, test: Test, at: str, truth: Node, model: Node, control: str
 ) -> Node:
+    keys = {"level": f"{at}.source.level", "task": f"{at}.task", "size": f"{at}.size"}
     return Node(
         name=f"detect_{name}",
         fn=detect,
@@ -162,6 +179,7 @@ def _detect(
         takes={"model": WEIGHTS, "shards": SHARDS},
         makes=DETECTIONS,
         run_on=_run_on(cfg.run_on, f"detect_{name}"),
+        keys={**keys, **{name: f"evaluate.{name}" for name in ("top", "floor", "batch")}},
     )
 
 
@@ -182,7 +200,13 @@ def _weights(cfg: JointConfig, root: Path) -> Inputs:
     if name in PACKAGED:
         return {
             "weights": View(
-                node=Node(name="pretrained", fn=convert, cfg=Convert(name=name), makes=FILES),
+                node=Node(
+                    name="pretrained",
+                    fn=convert,
+                    cfg=Convert(name=name),
+                    makes=FILES,
+                    keys={"name": "backbone.weights"},
+                ),
                 files={"file": "backbone.safetensors"},
             )
         }

@@ -1,10 +1,13 @@
 """What the sets of a joint config teach and ask for: known before anything starts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from components.data.check_sets import check_scored
+from components.data.check_source import Counted, Part
+from components.data.check_table import Findings
 from components.data.drawn.kinds import class_table
 from components.data.drawn.world import World, boxed_classes
 from components.data.overlap import Named, shared
@@ -23,16 +26,17 @@ class Set:
     where: str  # dotted path in the config
     boxes: Counter[str] = field(default_factory=Counter[str])  # class id -> boxes
     labels: Counter[str] = field(default_factory=Counter[str])  # class id -> pictures
-    pictures: list[Named] = field(default_factory=list[Named])  # those that are there
+    pictures: list[Named] = field(default_factory=list[Named])  # there, and drawn if it teaches
+    classes: list[Counted] = field(default_factory=list[Counted])  # of each source
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
 def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     """Say what is wrong with the files of each set, and what the sets cannot do for each other."""
-    boxes = _set(cfg, root, "sources.boxes", cfg.sources.boxes)
-    labels = _set(cfg, root, "sources.labels", cfg.sources.labels)
+    boxes = _set(cfg, root, "sources.boxes", cfg.sources.boxes, part="train")
+    labels = _set(cfg, root, "sources.labels", cfg.sources.labels, part="train")
     tests = [
-        _set(cfg, root, f"sources.{part}.{i}.source", (test.source,))
+        _set(cfg, root, f"sources.{part}.{i}.source", (test.source,), part="scored")
         for part, listed in (("tune", cfg.sources.tune), ("test", cfg.sources.test))
         for i, test in enumerate(listed)
     ]
@@ -41,7 +45,8 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     yield from _trained_on(cfg)
     drawn = any(isinstance(source, Drawn) for source in cfg.sources.boxes + cfg.sources.labels)
     drawn = drawn or any(isinstance(t.source, Drawn) for t in cfg.sources.tune + cfg.sources.test)
-    if any(one.problems for one in sets) or (drawn and cfg.draw is None):
+    wrong = any(problem.grave for one in sets for problem in one.problems)
+    if wrong or (drawn and cfg.draw is None):
         return  # what they hold is not known
     photos = labels_teach(cfg)
     if not cfg.sources.allow_overlap:
@@ -50,19 +55,13 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
         yield _empty(boxes.where, "no box to learn from", "Give a set with boxes.")
     if photos and not labels.labels:
         yield _empty(labels.where, "no image label to learn from", "Give a set with image labels.")
-    taught = set(boxes.boxes) | (set(labels.labels) if photos else set[str]())
     for test in tests:
         if not test.boxes:
             yield _empty(test.where, "no box to score by", "Give pictures with true boxes.")
-        elif boxes.boxes and (labels.labels or not photos) and not taught & set(test.boxes):
-            first = min(test.boxes)
-            yield Problem(
-                where=test.where,
-                what="none of its classes is learnt by anything",
-                got=f"{first!r} and {len(test.boxes) - 1} more",
-                do=nearest(first, sorted(taught), noun="Learnt are")
-                + " Boxes, labels and tests meet where level and name are the same.",
-            )
+    if boxes.boxes and (labels.labels or not photos):
+        sides: dict[Part, list[Set]] = {"train": [boxes], "file": [], "scored": tests}
+        sides["train" if photos else "file"].append(labels)
+        yield from _scored(sides)
     yield from _groups(cfg, {class_id for test in tests for class_id in test.boxes})
 
 
@@ -71,7 +70,20 @@ def labels_teach(cfg: JointConfig) -> bool:
     return cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
 
 
-def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) -> Set:
+def _scored(sides: Mapping[Part, Sequence[Set]]) -> Iterator[Problem]:
+    """Say which classes are scored and not learnt, as `data check` says it."""
+    found = Findings()
+    check_scored([(p, one) for p, sets in sides.items() for s in sets for one in s.classes], found)
+    yield from map(Problem.told, found.errors())
+    warnings = found.lines("W")[:SHOWN]
+    if (more := found.total("W") - SHOWN) > 0:
+        warnings.append(f"sources: {more} more of this kind. `vocabox data check` counts them.")
+    yield from (replace(Problem.told(line), grave=False) for line in warnings)
+
+
+def _set(
+    cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...], *, part: Part
+) -> Set:
     found = Set(where=where)
     for i, source in enumerate(sources):
         place = where if where.endswith(".source") else f"{where}.{i}"
@@ -80,6 +92,7 @@ def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) 
                 boxes, labels = _drawn(cfg.draw, source)
                 found.boxes += boxes
                 found.labels += labels
+                found.classes.append(drawn_classes(cfg.draw, source, name=place))
             continue
         listed = look_over(source, root)
         found.boxes += listed.boxes
@@ -87,9 +100,14 @@ def _set(cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...]) 
         folder = places(source, root)["images"]
         found.pictures += [
             Named(source=place, name=str(path.relative_to(folder)), path=path)
-            for path in listed.there
+            for path in (listed.taught if part == "train" else listed.there)
         ]
+        found.classes.append(
+            Counted(name=place, kind=source.kind, classes=listed.classes, used=listed.used,
+                    first=listed.first)
+        )  # fmt: skip
         found.problems += [_at(place, text) for text in listed.problems]
+        found.problems += [replace(_at(place, text), grave=False) for text in listed.warnings]
         if not listed.problems:
             found.problems += _missing(place, listed, most=cfg.sources.max_bad_fraction)
     return found
@@ -125,6 +143,14 @@ def _overlap(taught: Iterable[Set], scored: Iterable[Set]) -> Iterator[Problem]:
             do="Keep them in one of the two (rows of a table: by its `where`), or set "
             "sources.allow_overlap: true.",
         )
+
+
+def drawn_classes(world: World, source: Drawn, *, name: str) -> Counted:
+    """Return the classes of a part of the drawn world, counted as those of files are."""
+    boxes, labels = _drawn(world, source)
+    used = boxes + labels
+    first = dict.fromkeys(used, source.part)
+    return Counted(name=name, kind=source.kind, classes=tuple(used), used=used, first=first)
 
 
 def _drawn(world: World, source: Drawn) -> tuple[Counter[str], Counter[str]]:

@@ -20,6 +20,10 @@ DrawnPart = Literal[
     "unlabelled",
 ]
 
+Library = Literal[
+    "python", "torch", "torchvision", "numpy", "pyarrow", "ray", "pillow", "simplejpeg"
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
@@ -106,5 +110,6 @@ class JointConfig:
     stage1: Stage1 | None = None  # null: the arm without stage I
     stage2: Stage2
     evaluate: Evaluate = field(default_factory=Evaluate)
+    keyed_versions: tuple[Library, ...] = ()  # another major.minor of these reruns what is there
     run_on: dict[str, Place] = field(default_factory=dict)  # by node: boxes, labels, stage1, ...
     tracking: Tracking = field(default_factory=Tracking)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.storage import LocalStore
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunDirectory:
@@ -41,9 +43,10 @@ class RunDirectory:
         place = self.path / "config.json"
         return json.loads(place.read_text())["config"] if place.is_file() else None
 
-    def finish(self, how: Mapping[str, Any]) -> None:
-        """Write how the run ended, whole or not at all."""
-        write_whole(self.path / "finished.json", json.dumps(how, sort_keys=True, indent=1))
+    def finish(self, store: LocalStore, how: Mapping[str, Any]) -> None:
+        """Write how the run ended, once: what a driver says that was followed is not heard."""
+        text = json.dumps(how, sort_keys=True, indent=1)
+        store.put_new(f"runs/{self.run}/finished.json", text.encode())
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -54,30 +57,23 @@ def write_whole(path: Path, text: str) -> None:
     half.replace(path)
 
 
-def take(store: Path, *, recipe: str, config: str) -> RunDirectory:
+def take(store: LocalStore, *, recipe: str, config: str) -> RunDirectory:
     """Return the newest unfinished run of this config, or begin the next one.
 
     Args:
-        store: the store's directory.
+        store: where runs are.
         recipe: the first part of a run's id; ids are `<recipe>-<n>`, n from 1.
         config: digest of the resolved settings; the same settings go on with the same run.
     """
-    runs = listed(store, recipe=recipe)
-    for directory in reversed(runs):
-        if directory.config() == config and directory.finished() is None:
-            return directory
-    number = int(runs[-1].run.rpartition("-")[2]) + 1 if runs else 1
+    text = json.dumps({"version": 1, "config": config}).encode()
     while True:
-        path = store / "runs" / f"{recipe}-{number}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1  # another driver took it this moment
-            continue
-        directory = RunDirectory(run=path.name, path=path)
-        write_whole(path / "config.json", json.dumps({"version": 1, "config": config}))
-        return directory
+        # a folder without its config is of a driver that begins now, or died then: meet it there
+        runs = [d for d in listed(store.root, recipe=recipe) if d.config() is not None]
+        for directory in reversed(runs):
+            if directory.config() == config and directory.finished() is None:
+                return directory
+        number = int(runs[-1].run.rpartition("-")[2]) + 1 if runs else 1
+        store.put_new(f"runs/{recipe}-{number}/config.json", text)  # or another driver was first
 
 
 def finished_before(store: Path, *, recipe: str, config: str) -> RunDirectory | None:

@@ -4,25 +4,33 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from cluster.call import EXECUTORS, Executor
+from cluster.call import EXECUTORS
+from cluster.executor import Executor
 from cluster.failures import EXIT
+from cluster.lease import TTL_S, DeposedError, Lease
+from cluster.lease import take as own
 from cluster.session import open_session
 from cluster.storage import LocalStore, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
+from pipelines.graph.forecast import machine_cpus
+from pipelines.graph.frozen import check_frozen
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
+from pipelines.graph.show import spoken_forecast
 from pipelines.runs.directory import RunDirectory, finished_before, take
+from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
+GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -50,58 +58,146 @@ def drive(
     cuts: Cuts | None = None,
     address: str = "local",
     executor: Literal["ray", "inline"] = "ray",
+    frozen: Literal["no", "yes"] = "no",
+    take_over_after: float = TTL_S,
     **rules: Any,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens; `rules` are those of `walk`.
 
-    A graph that is found whole starts neither Ray nor a run; its last metrics are told again.
+    A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
+    its last metrics are told again. Else it is a new run, tracked as any other.
+    A run has one driver: another one is refused while it lives, and goes on after
+    `take_over_after` seconds without a sign of life.
 
     Raises:
+        OwnedError: another driver works on the run.
         StoreError, StorageError, DamagedError: the store cannot be used.
         CutError: a cut names no node.
+        FrozenError: code or versions are not those of earlier results, and that was asked for.
         TrackingError: the place for tracking would never take this run.
         AddressError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.root
-    ready = all(entry.state in ("cached", "left out") for entry in planned.nodes)
+    if frozen == "yes":
+        check_frozen(planned)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
     before = finished_before(root, **names)
-    if ready and before is not None:
-        return _again(planned, before, emit, where=where, waiting=waiting)
     away = where.away() if where else None
+    if _is_ready(planned) and before is not None:
+        _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
+        return _again(planned, before, emit, where=where, waiting=waiting)
     place = open_store(store)
-    directory = take(root, **names)
-    where = None if ready and not directory.events.is_file() else where  # nothing to track
-    journal = Journaled(loaded, directory, tracked=where, emit=emit)
-    if where is not None:
-        _tell(journal, away)
-        _send(where, waiting, emit)
-    started = time.monotonic()
-    with _stopping() as stop, _executor(executor, address, journal, ready=ready) as calls:
-        outcome = walk(
-            loaded.graph,
-            store=place,
-            executor=calls,
-            emit=journal,
-            cuts=cuts,
+    directory = take(place, **names)
+    with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
+        if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
+            return _again(planned, directory, emit, where=where, waiting=waiting)
+        journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
+        _tell(journal, _outlook(planned, address))
+        if where is not None:
+            _tell(journal, away and f"{away} {GOES_ON}")
+            _send(where, waiting, emit)
+        run = _Run(loaded, directory, planned, place, cuts, lease, journal, where, rules)
+        return replace(run.go(executor, address), unsent=journal.close())
+
+
+def _outlook(planned: Plan, address: str) -> str | None:
+    """Say what is to run and what it may cost; of a cluster elsewhere the CPUs are not known."""
+    if _is_ready(planned) or address != "local":
+        return None
+    found = planned.forecast(cpus=machine_cpus())
+    return f"{found.runs} of {len(planned.nodes)} nodes to run; {spoken_forecast(found)}."
+
+
+def _is_ready(planned: Plan) -> bool:
+    return all(entry.state in ("cached", "left out") for entry in planned.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run that this driver owns."""
+
+    loaded: Loaded
+    directory: RunDirectory
+    planned: Plan
+    store: LocalStore
+    cuts: Cuts
+    lease: Lease
+    journal: Journaled
+    tracking: Tracked | None
+    rules: Mapping[str, Any]
+
+    def go(self, executor: Literal["ray", "inline"], address: str) -> Finished:
+        """Walk the graph, and write how that ended unless another driver owns the run by then."""
+        fenced = Fenced(self.lease, self.journal)
+        ready, started = _is_ready(self.planned), time.monotonic()
+        with _stopping() as stop, _executor(executor, address, fenced, ready=ready) as calls:
+            outcome = walk(
+                self.loaded.graph,
+                store=self.store,
+                executor=calls,
+                emit=fenced,
+                cuts=self.cuts,
+                run=self.directory.run,
+                epoch=self.lease.epoch,
+                stop=lambda: stop.asked() or fenced.lost is not None,
+                **self.rules,
+            )
+        try:
+            fenced.flush()
+            self.lease.record("ended", status=outcome.status)
+        except DeposedError as error:
+            return Finished(
+                status="failed", code=EXIT["owned"], run=self.directory.run, reason=str(error)
+            )
+        finished = self._finish(outcome, seconds=round(time.monotonic() - started, 1))
+        if finished.status == "interrupted" and stop.number == signal.SIGTERM:
+            finished = replace(finished, code=EXIT["preempted"])
+        whole = all(entry.state != "left out" for entry in self.planned.nodes)
+        if finished.status == "done" and whole:
+            self.directory.finish(self.store, _without_unsent(finished))
+        fenced({"event": "finished", **_without_unsent(finished)})
+        return finished
+
+    def _finish(self, outcome: Outcome, *, seconds: float) -> Finished:
+        """Keep the model and the numbers, write the page, and say how the run ended."""
+        directory, tracking = self.directory, self.tracking
+        metrics = metrics_of(outcome.artifacts)
+        if metrics:
+            metrics["cost/wall_s"] = seconds
+        texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
+        told = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
+        reason = "\n".join(told) or None
+        keep_numbers(directory, outcome.artifacts, metrics)
+        return Finished(
+            status=outcome.status,
+            code=outcome.code,
             run=directory.run,
-            stop=stop.asked,
-            **rules,
+            nodes={
+                name: {"state": n.state, "key": n.key, "seconds": round(n.seconds, 3)}
+                for name, n in outcome.nodes.items()
+            },
+            metrics=metrics,
+            model=keep_model(directory, outcome.artifacts),
+            report=write_report(
+                self.loaded,
+                directory,
+                self.planned,
+                outcome,
+                store=self.store,
+                metrics=metrics,
+                reason=reason,
+            ),
+            tracking=None if tracking is None else tracking.uri,
+            reason=reason,
         )
-    seconds = round(time.monotonic() - started, 1)
-    finished = _finish(
-        loaded, directory, planned, outcome, store=place, tracking=where, seconds=seconds
-    )
-    if finished.status == "interrupted" and stop.number == signal.SIGTERM:
-        finished = replace(finished, code=EXIT["preempted"])
-    if finished.status == "done" and all(e.state != "left out" for e in planned.nodes):
-        directory.finish(_without_unsent(finished))
-    journal({"event": "finished", **_without_unsent(finished)})
-    return replace(finished, unsent=journal.close())
+
+
+def _noting(emit: Seen) -> Callable[[str], None]:
+    return lambda text: emit({"event": "note", "text": text})
 
 
 def _tell(emit: Seen, text: str | None) -> None:
@@ -151,45 +247,9 @@ def _again(
     )
 
 
-def _finish(
-    loaded: Loaded,
-    directory: RunDirectory,
-    planned: Plan,
-    outcome: Outcome,
-    *,
-    store: LocalStore,
-    tracking: Tracked | None,
-    seconds: float,
-) -> Finished:
-    """Keep the model and the numbers, write the page, and say how the run ended."""
-    metrics = metrics_of(outcome.artifacts)
-    if metrics:
-        metrics["cost/wall_s"] = seconds
-    texts = {n: o.error.text for n, o in outcome.nodes.items() if o.error is not None}
-    errors = [text if text.startswith(f"{n}: ") else f"{n}: {text}" for n, text in texts.items()]
-    reason = "\n".join(errors) or None
-    keep_numbers(directory, outcome.artifacts, metrics)
-    return Finished(
-        status=outcome.status,
-        code=outcome.code,
-        run=directory.run,
-        nodes={
-            name: {"state": n.state, "key": n.key, "seconds": round(n.seconds, 3)}
-            for name, n in outcome.nodes.items()
-        },
-        metrics=metrics,
-        model=keep_model(directory, outcome.artifacts),
-        report=write_report(
-            loaded, directory, planned, outcome, store=store, metrics=metrics, reason=reason
-        ),
-        tracking=None if tracking is None else tracking.uri,
-        reason=reason,
-    )
-
-
 @contextlib.contextmanager
 def _executor(
-    kind: Literal["ray", "inline"], address: str, journal: Journaled, *, ready: bool
+    kind: Literal["ray", "inline"], address: str, emit: Seen, *, ready: bool
 ) -> Generator[Executor]:
     """Open what nodes run on; nothing is started for a graph that is found whole."""
     if kind == "inline" or ready:
@@ -197,7 +257,7 @@ def _executor(
         return
 
     def say(text: str) -> None:
-        journal({"event": "note", "text": text})
+        emit({"event": "note", "text": text})
 
     with open_session(address, say=say):
         yield EXECUTORS["ray"]()

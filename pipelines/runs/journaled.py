@@ -18,13 +18,20 @@ class Journaled:
     """Takes every event of one run; a fault of tracking never comes back through it."""
 
     def __init__(
-        self, loaded: Loaded, directory: RunDirectory, *, tracked: Tracked | None, emit: Seen
+        self,
+        loaded: Loaded,
+        directory: RunDirectory,
+        *,
+        tracked: Tracked | None,
+        emit: Seen,
+        epoch: int = 0,
     ) -> None:
         self.emit = emit
         self.events = Events(directory.events)
         self.events.append(
             {
                 "event": "run",
+                "epoch": epoch,
                 "run": directory.run,
                 "pipeline": loaded.recipe,
                 "backbone": loaded.cfg.backbone.kind,

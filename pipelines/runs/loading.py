@@ -24,6 +24,8 @@ class Loaded:
     text: str  # the page as the user wrote it
     digest: str  # of the resolved settings
     file: Path
+    overrides: tuple[str, ...]  # KEY=VALUE, as they were given
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
@@ -36,8 +38,9 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
     except SettingsError as error:
         more = _of_files(page, overrides, recipe=recipe, root=root)
         raise SettingsError([*error.problems, *more], file=str(config)) from error
-    if found := recipe.problems(cfg, root):
-        raise SettingsError(found, file=str(config))
+    found = recipe.problems(cfg, root)
+    if grave := [problem for problem in found if problem.grave]:
+        raise SettingsError(grave, file=str(config))
     return Loaded(
         recipe=cfg.recipe,
         cfg=cfg,
@@ -46,6 +49,8 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Loaded:
         text=page.text,
         digest=sha256(canonical(plain(cfg))),
         file=config,
+        overrides=tuple(overrides),
+        warnings=tuple(found),
     )
 
 
@@ -60,4 +65,4 @@ def _of_files(page: Page, overrides: Sequence[str], *, recipe: Recipe, root: Pat
     except SettingsError:
         return []  # these sections are wrong themselves
     found = recipe.problems(cfg, root)
-    return [problem for problem in found if problem.where.startswith(recipe.names_files)]
+    return [p for p in found if p.grave and p.where.startswith(recipe.names_files)]

@@ -77,5 +77,6 @@ def _ran(entry: Planned) -> list[str]:
     if entry.state == "cached":
         return ["the result that was there is damaged"]
     if entry.waits_for:
-        return [f"an input was made anew: {', '.join(entry.waits_for)}"]
+        anew = f"an input was made anew: {', '.join(entry.waits_for)}"
+        return [anew, *(reason.text for reason in entry.why[1:])]
     return [reason.text for reason in entry.why]

@@ -20,6 +20,7 @@ from pipelines.runs.node_rows import maker, node_rows, records_of
 from pipelines.runs.packed_sets import packed_sets
 from pipelines.runs.previous import previous_run
 from pipelines.runs.scored_sets import scored_sets
+from pipelines.runs.spelled import command
 
 T = TypeVar("T")
 MODEL, SCORES = "stage2", "evaluate"  # nodes
@@ -77,11 +78,10 @@ def write_report(
     reason: str | None,
 ) -> str:
     """Write the run's page; return its place. A part that cannot be had is a note on it."""
-    commands = [f"vocabox show {loaded.file} --store {store.root}"]
+    commands = [command("show", str(loaded.file), loaded.overrides, store=str(store.root))]
     if MODEL in outcome.artifacts:
-        commands.insert(
-            0, f"vocabox predict {directory.model} PICTURES --out detections.json --draw pictures"
-        )
+        predict = command("predict", str(directory.model))
+        commands.insert(0, f"{predict} PICTURES --out detections.json --draw pictures")
     parts = _Parts()
     made = records_of(outcome, store)
     scores = outcome.artifacts.get(SCORES)

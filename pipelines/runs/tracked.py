@@ -19,10 +19,7 @@ class Tracked:
     def away(self) -> str | None:
         """Say that the place cannot be reached now, or None; raise TrackingError if it refuses."""
         why = look(self.uri, self.experiment)
-        return why and (
-            f"tracking.uri: cannot be reached; got {self.uri} ({why}). The run goes on: its events "
-            "are kept in its directory, and sent when the server is back."
-        )
+        return why and f"tracking.uri: cannot be reached; got {self.uri} ({why})."
 
     def send(self, directory: RunDirectory) -> Sender:
         """Start to send what a run has said and will say."""

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,6 +13,7 @@ class Problem:
     what: str
     do: str
     got: str = ""
+    grave: bool = True  # false: a warning, which stops nothing
 
     def __str__(self) -> str:
         """Return "where: what; got X. Do."; control characters are shown, never sent."""
@@ -30,7 +31,8 @@ class Problem:
 
     def event(self) -> dict[str, str]:
         """Return the fields a program reads."""
-        return {"event": "problem", **asdict(self)}
+        words = {"where": self.where, "what": self.what, "do": self.do, "got": self.got}
+        return {"event": "problem" if self.grave else "warning", **words}
 
 
 class SettingsError(ValueError):

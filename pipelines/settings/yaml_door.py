@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.resolver import Resolver
 
 from pipelines.settings.problems import Problem, SettingsError, shown, visible
 
@@ -126,8 +128,8 @@ def _compose(text: str, problems: list[Problem]) -> yaml.Node | None:
     if problems:
         return None
     try:
-        _refuse_events(text, problems)
-        return None if problems else yaml.compose(text, Loader=yaml.SafeLoader)
+        events = _refuse_events(text, problems)
+        return None if problems else _Tree(events).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "page"
@@ -141,17 +143,40 @@ def _compose(text: str, problems: list[Problem]) -> yaml.Node | None:
     return None
 
 
-def _refuse_events(text: str, problems: list[Problem]) -> None:
-    """Append what the house does not use, from the flat stream of events: nothing recurses."""
+class _Tree(Composer, Resolver):
+    """The tree of events that were read already: reading is what takes time."""
+
+    def __init__(self, events: list[yaml.Event]) -> None:
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self._left = events[::-1]
+
+    def check_event(self, *choices: type[yaml.Event]) -> bool:
+        """Return whether the next event is one of these kinds."""
+        return bool(self._left) and isinstance(self._left[-1], choices)
+
+    def peek_event(self) -> yaml.Event:
+        """Return the next event."""
+        return self._left[-1]
+
+    def get_event(self) -> yaml.Event:
+        """Take the next event."""
+        return self._left.pop()
+
+
+def _refuse_events(text: str, problems: list[Problem]) -> list[yaml.Event]:
+    """Return the flat stream of events; append what the house does not use. Nothing recurses."""
+    events: list[yaml.Event] = []
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        events.append(event)
         where = f"line {event.start_mark.line + 1}"
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
                 what, do = "a second document begins", "One config is one document."
                 problems.append(Problem(where=where, what=what, do=do))
-                return
+                return events
         if isinstance(event, yaml.AliasEvent):
             what, do = f"an alias, *{event.anchor}", "Write the value out."
             problems.append(Problem(where=where, what=what, do=do))
@@ -168,8 +193,9 @@ def _refuse_events(text: str, problems: list[Problem]) -> None:
             if depth > MAX_DEPTH:
                 what, do = f"deeper than {MAX_DEPTH} levels", "A config is a page, not a tree."
                 problems.append(Problem(where=where, what=what, do=do))
-                return
+                return events
         depth -= isinstance(event, yaml.CollectionEndEvent)
+    return events
 
 
 def _value(node: yaml.Node, at: Place, places: dict[Place, str], problems: list[Problem]) -> Any:

@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def png(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int = 2)
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+@cache
 def one_bit(side: int) -> bytes:
     """Return a whole PNG of one bit a pixel: 60,000 x 60,000 of them take 427 kB."""
     packer, row = zlib.compressobj(9), b"\0" * (side // 8 + 1)
@@ -94,6 +96,7 @@ def moving(kind: str) -> bytes:
     return coded(PHOTO, kind, save_all=True, append_images=[second])
 
 
+@cache
 def text_bomb() -> bytes:
     """Return a PNG with a text of 50 MB in 50 kB."""
     body = b"Comment\0\0" + zlib.compress(b"a" * 50_000_000, 9)

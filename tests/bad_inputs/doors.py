@@ -12,6 +12,7 @@ from tests.components.data.small_sets import jpeg
 from tests.pipelines.cli.small import call
 from tests.pipelines.settings.golden import same
 
+ROOT = Path(__file__).parents[2]
 BIG = 20_180_000_003  # an id beyond 32 bits
 ROLES = {"coco": "annotations", "csv": "table"}
 SET = ("box_format", "thin")  # settings that tests change
@@ -83,3 +84,29 @@ class Doors:
         same(output, as_file=f"data_check/{golden}.txt", folder=self.folder, write=self.write)
         assert got == code
         return output
+
+    def page(self, *, table: str) -> None:
+        """Write the page for one's own data as own.yaml, its labels, and what is scored."""
+        own = (ROOT / "configs" / "own_data.yaml").read_text()
+        (self.folder / "own.yaml").write_text(own.replace("data/", ""))
+        pictures(self.folder / "pictures")
+        pictures(self.folder / "pictures" / "scored")
+        for place in (self.folder / "pictures" / "scored").rglob("*.jpg"):
+            place.write_bytes(place.read_bytes() + b"not one that is trained on")
+        self.file(instances(), "boxes.json")
+        self.file(table, "labels.csv")
+        scored = instances()
+        for image in scored["images"]:
+            image["file_name"] = f"scored/{image['file_name']}"
+        for name in ("test_fine.json", "test_coarse.json"):
+            self.file(scored, name)
+
+    def early(self, command: str, *settings: str, code: int) -> str:
+        """Return what `check` or `run` says of that page before anything starts."""
+        small = ("tracking={kind: none}", "backbone={kind: small}")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            ended = call(command, "own.yaml", *small, *settings)
+        assert ended.exit_code == code, ended.output
+        assert not (self.folder / ".vocabox").exists()
+        return ended.stderr if code else ended.stdout

@@ -158,6 +158,8 @@ def test_B35_numbers_that_are_corners_or_shares(refused: Callable[..., None]) ->
     refused(instances() | {"annotations": corners}, "B35_looks_like_corners")
     sides = _more("annotations", _box(20, 15, 5, 9))
     refused(sides, "B35_sides_where_corners_are_set", box_format="xyxy")
+    all_sides = [_box(20 + i, 15, 5 + i % 2 * 20, 9, id=i) for i in range(5)]
+    refused(instances() | {"annotations": all_sides}, "B35_looks_like_sides", box_format="xyxy")
     shares = [_box(0.1, 0.2, 0.5, 1, id=i) for i in range(3)]
     refused(instances() | {"annotations": shares}, "B35_shares_of_the_picture")
 
@@ -169,6 +171,19 @@ def test_B35_few_boxes_outside_are_no_proof(doors: Doors) -> None:
     assert not found.errors()
     corners = [_box(20 + i, 15, 45, 35, id=i) for i in range(5)]
     assert not _found(doors, instances() | {"annotations": corners}, box_format="xyxy").errors()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[], [(1, 2, -3, 9)], [(60, 2, 5, 4)]],  # too few; no side either; outside its picture so
+)
+def test_B35_negative_sides_that_are_no_proof_are_told_one_by_one(
+    doors: Doors, other: list[tuple[float, ...]]
+) -> None:
+    boxes = [(20, 15, 5, 9)] * (5 if other else 4) + other
+    rows = [_box(*box, id=i, image_id=0) for i, box in enumerate(boxes)]
+    found = _found(doors, instances() | {"annotations": rows}, box_format="xyxy")
+    assert found.counts["E", "box.order"] == len(boxes)
 
 
 def test_B36_iscrowd_or_area_missing(doors: Doors) -> None:
@@ -246,9 +261,9 @@ def test_B38_sides_that_are_no_numbers_of_pixels(doors: Doors, width: Any, heigh
 
 def test_B29_two_images_of_one_file(doors: Doors) -> None:
     found = instances()
-    found["images"].append(found["images"][0] | {"id": 99})
+    found["images"].append(found["images"][0] | {"id": 99, "file_name": "./b.jpg"})
     doors.file(found, "boxes.json")
     pictures(doors.folder)
     code, said = doors.check("boxes.json", "--images", ".")
     assert code == 2
-    assert f"boxes.json, image 99: image {BIG} has this file_name too; got 'b.jpg'" in said
+    assert f"boxes.json, image 99: image {BIG} has this file_name too; got './b.jpg'" in said

@@ -78,3 +78,25 @@ def test_B61_labels_that_teach_nothing_may_be_those_of_scored_pictures(page: Pag
     sets = [part for setting in boxes_only for part in ("--set", setting)]
     found = call("data", "check", str(page.folder / "page.yaml"), *sets)
     assert found.exit_code == 0, found.output
+
+
+def test_B61_pictures_that_teach_nothing_are_not_trained_on(page: Page) -> None:
+    """Rows without a label that is present, and pictures that nobody has looked at for objects."""
+    rows = "image,labels\nboxed.png,fish\nscored.png,{}\n"
+    for label, code in (("fish", 2), ("-fish", 0), ("", 0)):
+        (page.folder / "labels.csv").write_text(rows.format(label))
+        assert _both(page) == (code, code), label
+    page.labels("boxed.png")
+    truth = json.loads((page.folder / "boxes.json").read_text())
+    truth["images"].append({"id": 2, "file_name": "scored.png"})
+    (page.folder / "boxes.json").write_text(json.dumps(truth))
+    for unannotated, code in (("no_box", 2), ("unlabelled", 0)):
+        setting = f"sources.boxes.0.unannotated={unannotated}"
+        assert _both(page, setting) == (code, code), unannotated
+
+
+def _both(page: Page, *settings: str) -> tuple[int, int]:
+    """Return the codes of check and data check."""
+    sets = [part for setting in settings for part in ("--set", setting)]
+    found = call("data", "check", str(page.folder / "page.yaml"), *sets)
+    return page.vocabox("check", *settings).exit_code, found.exit_code

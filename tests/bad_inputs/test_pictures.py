@@ -165,6 +165,19 @@ def test_B68_animated(run: Run, write_golden: bool) -> None:
     run.left_out("B68_animated", write=write_golden)
 
 
+def test_B68_data_check_says_a_thing_once(tmp_path: Path, write_golden: bool) -> None:
+    fish = tmp_path / "photos" / "fish"
+    fish.mkdir(parents=True)
+    made = left_out(tmp_path / "executed")
+    for name in ("moving.png", "text_bomb.png", "page.jpg"):
+        (fish / name).write_bytes(made[name][0])
+    (fish / "link.jpg").symlink_to("/etc/hostname")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        said = call("data", "check", "photos").stdout
+    same(said, as_file="data_check/B68_animated.txt", folder=tmp_path, write=write_golden)
+
+
 def test_B68_other_colours(run: Run, write_golden: bool) -> None:
     run.taken("B68_other_colours", write=write_golden)
 

@@ -13,7 +13,6 @@ from tests.components.data.small_sets import jpeg
 from tests.pipelines.cli.small import call
 from tests.pipelines.settings.golden import same
 
-ROOT = Path(__file__).parents[2]
 ROWS = "image,labels\na.jpg,cat\nb.jpg,dog|-cat\n"
 
 
@@ -65,6 +64,8 @@ def test_B56_pictures_that_are_missing_or_named_twice(
     _drawn(doors.folder, "a.jpg", "b.jpg")
     refused("image,labels\na.jpg,x\nb.jpg,x\na.jpg,y\n", "B56_the_same_picture_twice")
     refused("image,labels\na.jpg,x\na.jpg,x\n", "B56_the_same_row_twice")
+    twice = "image,labels\na.jpg,x\n./a.jpg,y\nsub//c.jpg,x\nsub/./c.jpg,x\n"
+    refused(twice, "B56_the_same_picture_under_two_names")
     (doors.folder / "b.jpg").unlink()
     doors.file(ROWS, "labels.csv")
     doors.told("labels.csv", "--images", ".", golden="B56_a_picture_is_missing", code=2)
@@ -102,6 +103,24 @@ def test_B57_folders_without_any_picture(doors: Doors) -> None:
         pictures_of(FoldersReader(level="fine"), {"images": root})
 
 
+def test_B57_links_that_lead_out_of_the_class_folders(doors: Doors, write_golden: bool) -> None:
+    root, private = doors.folder / "photos", doors.folder / "private"
+    _drawn(doors.folder, "photos/cat/a.jpg", "private/secret_1.jpg")
+    (private / "secret_2.txt").write_text("x")
+    for link in ("linked", "cat/more", "cat/notes.txt"):
+        (root / link).symlink_to(private / "secret_2.txt" if "notes" in link else private)
+    (root / "puma").symlink_to("cat")  # stays in the folder of images
+    said = doors.told("photos", golden="B57_links_that_lead_out", code=2)
+    assert "secret" not in said
+    with pytest.raises(DataError) as caught:
+        pictures_of(FoldersReader(level="fine"), {"images": root})
+    golden = "errors/B57_links_that_lead_out.txt"
+    same(str(caught.value), as_file=golden, folder=doors.folder, write=write_golden)
+    (root / "linked").unlink()
+    got = [one.source_name for one in pictures_of(FoldersReader(level="fine"), {"images": root})]
+    assert got == ["cat/a.jpg", "puma/a.jpg"]
+
+
 def test_B58_labels_in_no_list_of_classes(doors: Doors) -> None:
     pictures(doors.folder)
     _drawn(doors.folder, "a.jpg", "b.jpg", "photos/gecko/a.jpg", "photos/gekco/b.jpg")
@@ -120,29 +139,31 @@ def test_B62_wnid_in_no_list(doors: Doors) -> None:
     doors.told("photos", "--classes", "wnids.txt", golden="B62_wnid_in_no_list", code=2)
 
 
-def _page(doors: Doors, *, scored: dict[str, Any], table: str) -> None:
-    """Write the page for one's own data, its labels, and what is scored."""
-    page = (ROOT / "configs" / "own_data.yaml").read_text()
-    (doors.folder / "own.yaml").write_text(page.replace("data/", ""))
-    pictures(doors.folder / "pictures")
-    pictures(doors.folder / "pictures" / "scored")
-    for place in (doors.folder / "pictures" / "scored").rglob("*.jpg"):
-        place.write_bytes(place.read_bytes() + b"not one that is trained on")
-    doors.file(instances(), "boxes.json")
-    doors.file(table, "labels.csv")
-    for name, truth in (("test_fine.json", scored), ("test_coarse.json", instances())):
-        named = [one | {"file_name": f"scored/{one['file_name']}"} for one in truth["images"]]
-        doors.file(truth | {"images": named}, name)
-
-
-def test_B58_scored_classes_that_no_source_for_training_knows(doors: Doors) -> None:
-    _page(doors, scored=instances(), table="image,labels\nb.jpg,bird: small|-fisch\n")
+def test_B58_scored_classes_that_no_source_for_training_knows(
+    doors: Doors, write_golden: bool
+) -> None:
+    doors.page(table="image,labels\nb.jpg,bird: small|-fisch\n")
     doors.told("own.yaml", golden="B58_scored_class_unknown", code=2)
+    said = [doors.early(command, code=2) for command in ("check", "run")]
+    assert said[0] == said[1]
+    golden = "errors/B58_scored_class_unknown.txt"
+    same(said[0], as_file=golden, folder=doors.folder, write=write_golden)
 
 
-def test_B60_class_without_a_sample_in_train(doors: Doors) -> None:
-    _page(doors, scored=instances(), table="image,labels\nb.jpg,bird: small|-fish\n")
+def test_B58_a_test_read_as_another_level_is_one_error(doors: Doors, write_golden: bool) -> None:
+    doors.page(table="image,labels\nb.jpg,carp|pike\n")
+    doors.told("own.yaml", golden="B58_no_scored_class_known", code=2)
+    golden = "errors/B58_no_scored_class_known.txt"
+    said = doors.early("check", code=2)
+    same(said, as_file=golden, folder=doors.folder, write=write_golden)
+
+
+def test_B60_class_without_a_sample_in_train(doors: Doors, write_golden: bool) -> None:
+    doors.page(table="image,labels\nb.jpg,bird: small|-fish\n")
     doors.told("own.yaml", golden="B60_class_without_a_sample", code=0)
+    golden = "errors/B60_class_without_a_sample.txt"
+    said = doors.early("check", code=0)
+    same(said, as_file=golden, folder=doors.folder, write=write_golden)
 
 
 def test_B59_a_table_that_is_empty_after_filters(doors: Doors, write_golden: bool) -> None:

@@ -89,7 +89,10 @@ def answering() -> Iterator[int]:
 
 
 @pytest.mark.mlflow
-def test_B110_a_server_that_is_away(page: Path, tmp_path: Path, write_golden: bool) -> None:
+def test_B110_a_server_that_is_away(
+    page: Path, tmp_path: Path, write_golden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.track.AWAY_S", 0.2)  # beside the first failed attempt
     port = free_port()
     uri = f"tracking.uri=http://127.0.0.1:{port}"
     how = ("--executor", "inline", "--until", "draw", "--json")
@@ -100,7 +103,9 @@ def test_B110_a_server_that_is_away(page: Path, tmp_path: Path, write_golden: bo
     assert result.exit_code == 0, result.output
     last = json.loads(result.stdout.splitlines()[-1])
     assert (last["status"], last["unsent"]) == ("done", 5)
-    shown = ending(Ended(tracking="URI", unsent=last["unsent"]), again="", store=".vocabox")
+    shown = ending(
+        Ended(tracking="URI", unsent=last["unsent"]), again="", show="", store=".vocabox"
+    )
     said = next(line for line in shown if "unsent" in line)
     text = f"{result.stderr}{said}".replace(f":{port}", ":PORT")
     same(text, as_file="errors/B110_a_server_that_is_away.txt", folder=tmp_path, write=write_golden)

@@ -93,3 +93,11 @@ def test_B93_weights_that_are_no_floating_point_numbers(golden: Golden) -> None:
     half = {name: tensor.to(torch.float16) for name, tensor in trunk().items()}
     save_file(half, "half.safetensors")
     assert check("half.safetensors") == (0, "")
+
+
+def test_B93_a_pickle_of_a_type_that_is_not_read(golden: Golden) -> None:
+    torch.save({"w": torch.rand(2, 3, dtype=torch.complex64)}, "complex.pth")
+    Path("classes.txt").write_text("a\nb\n")
+    code, said = convert("complex.pth")
+    assert code == 2
+    golden("B93_a_pickle_of_a_type_that_is_not_read", said)

@@ -55,7 +55,10 @@ def fit(arg: dict[str, Any], *, rank: int, world: int, say: Any, wrap: Any) -> d
         say(step + 1, 4, "", loss=float(loss.detach()))
         time.sleep(arg.get("sleep_s", 0))
     weights = torch.cat([p.detach().flatten() for p in model.parameters()]).tolist()
-    return {"weights": weights, "threads": torch.get_num_threads(), "world": world}
+    return {
+        "weights": weights, "threads": torch.get_num_threads(), "world": world,
+        "parent": os.getppid(),
+    }  # fmt: skip
 
 
 def gang(scratch: str, reporter: Any, arg: dict[str, Any]) -> dict[str, Any]:

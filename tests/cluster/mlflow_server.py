@@ -95,6 +95,7 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for its own head
 
             def handle_any(self) -> None:
                 proxy.handle(self)

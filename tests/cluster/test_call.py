@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.board import Board, BoardReporter
-from cluster.call import EXECUTORS, Executor, Finished, RayExecutor
+from cluster.call import EXECUTORS, RayExecutor
+from cluster.executor import Executor, Finished
 from cluster.session import Session
 from tests.cluster import bodies
 
@@ -52,6 +54,22 @@ def test_what_a_body_says_is_heard(executor: Executor) -> None:
     assert [record["metrics"]["train/loss"] for _, record in seen] == [0, 1, 2, 3, 4]
     assert executor.progress()["train"]["done"] == 5
     assert executor.records() == []
+
+
+def test_what_a_body_says_in_this_process_is_heard_while_it_goes_on() -> None:
+    executor, heard = EXECUTORS["in_process"](), list[float]()
+    said = executor.reporter("train")
+    executor.listen(lambda: heard.extend(r["done"] for _, r in executor.records()))
+
+    def body() -> dict[str, Any]:
+        for step in (1, 2):
+            said({"done": step, "total": 2, "text": "", "metrics": {"train/loss": 0.5}})
+            assert heard[-1] == step
+        return {}
+
+    executor.submit("train", body, (), cpus=1, gpus=0)
+    assert outcomes(executor, 1)["train"].error is None
+    assert heard == [1, 2]
 
 
 def test_capacity(executor: Executor) -> None:

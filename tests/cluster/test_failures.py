@@ -60,6 +60,9 @@ def test_a_kind_nobody_knows_is_tried_once_more() -> None:
     assert decide(failure, attempt=1, policy=Budget()) == Retry(1.0)
 
 
+FULL = "cannot be read or written; got 'No space left on device'. Make room or mend the disk"
+
+
 class NotFinite(ValueError):
     """Named as the one in the training loop."""
 
@@ -75,10 +78,11 @@ class OfData(NotFinite):
         (KeyError("a"), "user", "KeyError: 'a'"),
         (RuntimeError(), "user", "RuntimeError: RuntimeError"),
         (OfData("loss is nan"), "numerical", "loss is nan"),
-        (OSError(errno.ENOSPC, "No space left on device"), "storage", "[Errno 28] No space left"),
+        (OSError(errno.ENOSPC, "No space"), "storage", f"store: a file of train {FULL}"),
+        (OSError(errno.ENOSPC, "No space", "/s/x"), "storage", f"store: /s/x {FULL}"),
         (OSError(errno.ENOENT, "No such file"), "user", "FileNotFoundError: [Errno 2] No such"),
-        (StorageError(errno.EACCES, "x"), "storage", "[Errno 13] x"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "storage", "I/O error"),
+        (StorageError(errno.EACCES, "x"), "storage", "x"),
+        (RuntimeError("No space (os error 28). Ask"), "storage", f"store: a file of train {FULL}"),
         (RuntimeError("I/O error: no such file (os error 2)"), "user", "RuntimeError: I/O error"),
         (DamagedError("torn"), "damaged", "torn"),
         (MemoryError(), "memory", "MemoryError"),

@@ -13,7 +13,7 @@ import pytest
 
 from cluster.journal import Events
 from cluster.track import default_uri, read_sent, start_sender, tracking_fault, unsent
-from tests.cluster.following import WAIT_S
+from tests.cluster.following import WAIT_S, Sent
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -68,7 +68,8 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
     first = runs_of(uri, "vocabox/joint")["pipeline"].info.run_id
     (run / "sent.json").unlink()  # a second sender knows nothing: it must find, not double
     assert unsent(run) == 8
-    assert start_sender(run, uri, "vocabox/joint").close(patience_s=90) == 0
+    assert Sent(run, uri, "vocabox/joint").join() == 0
+    assert unsent(run) == 0
 
     found = runs_of(uri, "vocabox/joint")
     client, parent, child = found["client"], found["pipeline"], found["stage2"]
@@ -94,6 +95,24 @@ def test_a_run_in_mlflow_equals_its_events_and_twice_is_once(tmp_path: Path) -> 
     inside = tmp_path / "store" / "mlartifacts"
     assert found["experiment"].artifact_location.startswith(inside.as_uri())
     assert read_sent(run)["offset"] == events.path.stat().st_size
+
+
+@pytest.mark.mlflow
+def test_a_step_is_held_once_but_of_a_node_that_has_become_another(tmp_path: Path) -> None:
+    run, uri = tmp_path / "store" / "runs" / "joint-1", default_uri(tmp_path / "store")
+    events, now = Events(run / "events.jsonl"), time.time()
+    events.append({"event": "run", "run": "joint-1", "config": {}})
+    for i, (key, steps) in enumerate((("aa", (20, 40)), ("aa", (40, 60)), ("bb", (20, 40)))):
+        events.append({"event": "node", "node": "stage2", "state": "running", "key": key})
+        for step in steps:
+            said = {"event": "metrics", "node": "stage2", "step": step, "time": now + i}
+            events.append({**said, "values": {"train/loss": 1.0 + i}})
+    events.append({"event": "finished", "status": "done"})
+    assert start_sender(run, uri, "again").close(patience_s=90) == 0
+    found = runs_of(uri, "again")
+    points = found["client"].get_metric_history(found["stage2"].info.run_id, "train/loss")
+    said_by = sorted((m.step, m.value) for m in points)
+    assert said_by == [(20, 1.0), (20, 3.0), (40, 1.0), (40, 3.0), (60, 2.0)]
 
 
 @pytest.mark.mlflow
@@ -151,7 +170,8 @@ def test_the_sender_outlives_a_killed_driver_and_ends(tmp_path: Path) -> None:
     assert found["stage2"].info.status == "FINISHED"
 
     finish(run, Events(run / "events.jsonl"))
-    assert start_sender(run, uri, "vocabox").close(patience_s=90) == 0
+    assert Sent(run, uri, "vocabox").join() == 0
+    assert unsent(run) == 0
     assert runs_of(uri, "vocabox")["pipeline"].info.status == "FINISHED"
 
 

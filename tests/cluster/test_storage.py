@@ -92,6 +92,23 @@ def test_a_full_or_broken_disk_leaves_the_name_absent(
     assert store.put_new("a/b", b"whole")
 
 
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(errno.ENOSPC, StorageError), (errno.EDQUOT, StorageError), (errno.EIO, StorageError),
+     (errno.EROFS, StoreError), (errno.EACCES, StoreError)],
+)  # fmt: skip
+def test_a_store_without_room_is_a_fault_of_storage_from_the_start(
+    store: LocalStore, number: int, raised: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(raised, match=os.strerror(number)):
+        open_store(str(store.root))
+    open_store(str(store.root), mode="read")
+
+
 def test_a_file_system_without_links_still_makes_whole_names(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,3 +206,9 @@ def test_errors_cross_processes() -> None:
     for error in (StoreError("x"), StorageError(28, "y"), storage.DamagedError("z")):
         again = pickle.loads(pickle.dumps(error))  # noqa: TID251
         assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_a_store_whose_making_was_killed_is_made(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".0123456789abcdef0123456789abcdef.tmp").write_bytes(b"{")
+    assert open_store(str(tmp_path / "s")).read("format")

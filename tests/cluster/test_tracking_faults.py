@@ -1,7 +1,7 @@
 """Five faults of a real server, and a lost answer: after the replay MLflow holds exactly the run.
 
-What it holds is compared with an undisturbed run of the same event file. The tests stand in the
-order in which the one server of this file lives: at first it is not there.
+What it holds is compared with an undisturbed run of the same event file. One server serves all
+tests.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cluster import sender as sending
+from cluster import track
 from cluster.journal import Events
 from cluster.mlflow_door import TrackingError, look
 from cluster.track import SENDER_ENVIRONMENT, read_sent, refusals, start_sender, unsent
@@ -30,17 +31,11 @@ UNDISTURBED = "undisturbed"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("server"))
+    made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def live(server: Server) -> Server:
-    if server.process is None:
-        server.start()
-    return server
 
 
 @pytest.fixture
@@ -52,11 +47,12 @@ def proxy(live: Server) -> Iterator[Proxy]:
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let senders in this process look often, and take a server for away after one second."""
+    """Let senders in this process look often, and drivers leave soon where no server answers."""
     for name, value in {**SENDER_ENVIRONMENT, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}.items():
         monkeypatch.setenv(name, value)
     for name, seconds in {"LOOK_S": 0.05, "SEND_S": 0.1, "SETTLE_S": 0.2}.items():
         monkeypatch.setattr(sending, name, seconds)
+    monkeypatch.setattr(track, "AWAY_S", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +73,10 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
             events.append({"event": "run", "run": "joint-1", "pipeline": "joint", "config": config})
             events.append({"event": "node", "node": "pack", "state": "cached", "key": "aa"})
             events.append({"event": "node", "node": "stage2", "state": "running", "key": "bb"})
+            for again in (64, 66, 68, 70):  # what came after the last checkpoint
+                values = {f"train/loss_{i}": i + 1 / again for i in range(8)}
+                said = {"event": "metrics", "node": "stage2", "step": again, "values": values}
+                events.append({**said, "time": time.time() + 1})
     events.append({"event": "node", "node": "stage2", "state": "done", "key": "bb", "seconds": 4.5})
     error = {"text": "evaluate: no room."}
     events.append({"event": "node", "node": "evaluate", "state": "failed", "error": error})
@@ -105,11 +105,12 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_dead_at_the_start_and_started_later(
-    server: Server, lines: list[bytes], run: Path, request: pytest.FixtureRequest
+    live: Server, lines: list[bytes], run: Path, expected: Any
 ) -> None:
+    """Nobody listens at an address; then the real server does, by a door that is opened there."""
     append(run, lines[:40])
-    assert server.process is None, "this test comes first"
-    child = start_sender(run, server.uri, "dead", give_up_s=WAIT_S)  # a real child
+    port = free_port()
+    child = start_sender(run, f"http://127.0.0.1:{port}", "dead", give_up_s=WAIT_S)  # a real child
     begun = time.monotonic()
     append(run, lines[40:])
     until(lambda: read_sent(run).get("fault"))
@@ -117,15 +118,21 @@ def test_dead_at_the_start_and_started_later(
     assert time.monotonic() - begun < 45, "nobody waits for a server that is away"
     assert "Connection refused" in str(child.fault)
     assert "goes on" in str(child.fault)
-    live = request.getfixturevalue("live")
     assert child.process is not None
-    assert child.process.wait(WAIT_S) == 0, (run / "sender.log").read_text()
+    proxy = Proxy(live, port)
+    try:
+        assert child.process.wait(WAIT_S) == 0, (run / "sender.log").read_text()
+    finally:
+        proxy.close()
     assert unsent(run) == 0
-    assert held(live.uri, "dead") == request.getfixturevalue("expected")
+    assert held(live.uri, "dead") == expected
 
 
-def test_frozen(proxy: Proxy, lines: list[bytes], run: Path, expected: Any) -> None:
+def test_frozen(
+    proxy: Proxy, lines: list[bytes], run: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two requests to create the run are carried out late; then the real server is stopped."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     append(run, lines[:1])
     proxy.way, proxy.only = "frozen", "/runs/create"
     sent = Sent(run, proxy.uri, "frozen")
@@ -273,4 +280,15 @@ def test_the_next_run_of_a_config_sends_what_the_last_one_could_not(
     assert {how["how"][1] for how in found.values()} == {"FINISHED"}
     quiet, shown = tiny.run(config, *settings, store=store)  # nothing waits: nothing is tried
     assert quiet.unsent == 0
-    assert not [event for event in shown if event["event"] == "note"]
+    (note,) = [str(event["text"]) for event in shown if event["event"] == "note"]
+    assert note.startswith(f"tracking.uri: cannot be reached; got {uri} (")
+    assert note.endswith("). Nothing waits to be sent there.")
+
+    place = ("tracking.kind=mlflow", f"tracking.uri={live.uri}", "tracking.experiment=new place")
+    found_all, shown = tiny.run(config, *place, store=store)  # all is cached, and not there yet
+    assert {event["state"] for event in shown if event["event"] == "node"} == {"cached"}
+    assert (found_all.unsent, found_all.tracking) == (0, live.uri)
+    sent = held(live.uri, "new place")
+    assert len(sent) == 13
+    assert sent["pipeline"]["latest"]["coco/AP"] == ended.metrics["coco/AP"]
+    assert sent["stage2"]["tags"]["dag.cache"] == "hit"

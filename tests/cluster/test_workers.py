@@ -78,7 +78,7 @@ def test_one_worker_here_raises_its_own_error(tmp_path: Path) -> None:
         local(tmp_path, {"raise_on": (0, 1)}, workers=1)
 
 
-def test_a_process_with_threads_starts_its_group_afresh(tmp_path: Path) -> None:
+def test_a_process_with_threads_starts_its_group_from_a_clean_one(tmp_path: Path) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()
@@ -88,6 +88,7 @@ def test_a_process_with_threads_starts_its_group_afresh(tmp_path: Path) -> None:
         stop.set()
         thread.join()
     assert value["weights"] == pytest.approx(by_hand(), abs=1e-12)
+    assert value["parent"] != os.getpid(), "a fork of a process with threads may hang"
     assert len(said) == 4
 
 

@@ -2,6 +2,8 @@
 
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
+    python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
+    python -m tests.faults takeover [--every 1]           stopped, followed and woken, everywhere
     python -m tests.faults commits                      a kill at every operation of a commit
 
 Exit code 1 when something was lost, torn or done twice, or when a fault planted on purpose was
@@ -18,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults import commits, page
+from tests.faults import commits, driver, page, takeover
 from tests.faults.kill import kill
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
@@ -60,8 +62,35 @@ def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, An
     return rows, count > 0 and not torn and bool(caught)
 
 
+def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = driver.drivers(
+        folder, times=given.times, seed=given.seed, executor=given.executor,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    kills = sum(one.kills for one in found)
+    whole = sum(not one.wrong for one in found)
+    print(f"{kills} kills of the driver; {whole} of {len(found)} runs whole. Again: "
+          f"python -m tests.faults driver --times {given.times} --seed {given.seed}")  # fmt: skip
+    return [asdict(one) for one in found], kills >= given.times and whole == len(found)
+
+
+def _takeover(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    first = 1 + given.seed % given.every
+    last, points, wrong = takeover.points(folder / "ours", every=given.every, first=first)
+    _, looked, caught = takeover.points(
+        folder / "planted", planted=takeover.racy, every=given.every, first=first
+    )
+    print(f"{last - 1} operations, {points} takeovers: {len(wrong)} wrong {wrong[:3]}")
+    print(f"a racy owner, planted: found after {looked} takeovers: {caught[:2]}")
+    rows = [{"row": "ours", "takeovers": points, "wrong": wrong},
+            {"row": "racy", "takeovers": looked, "wrong": caught}]  # fmt: skip
+    return rows, points > 0 and not wrong and bool(caught)
+
+
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
+    "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
+    "takeover": (_takeover, "a driver stopped at every operation, followed and woken; 6 minutes"),
     "commits": (_commits, "every operation of a commit, and a wrong order planted; 10 s"),
 }
 
@@ -75,6 +104,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=list(ROWS))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, help="takeover: each n-th operation")
     parser.add_argument("--executor", choices=["ray", "inline"], default="ray")
     parser.add_argument("--json", action="store_true", help="one object a trial on stdout")
     given = parser.parse_args()

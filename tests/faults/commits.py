@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.storage import LocalStore, open_store
 from pipelines.graph import commit
+from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import execute
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.lookup import Lookup
@@ -57,7 +58,9 @@ def points(folder: Path, *, run: Run = execute, first_only: bool = False) -> tup
 def _payload(store: LocalStore) -> dict[str, Any]:
     lookup = Lookup(store)
     known = lookup.identify(node("one"), {})
-    return payload_of(known, lookup=lookup, recipe="r", run="", forced="no", reporter=None)
+    return payload_of(
+        known, lookup=lookup, recipe="r", claimant=Claimant(run="r-1"), forced="no", reporter=None
+    )
 
 
 def _killed(run: Run, payload: dict[str, Any], root: Path, *, at: int) -> bool:

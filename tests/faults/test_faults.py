@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import commits, page
+from tests.faults import commits, page, takeover
 from tests.faults.command import records
+from tests.faults.driver import drivers
 from tests.faults.kill import Trial, compare, kill_once, unbroken
 
 SHORT = ("stage1.steps=2", "evaluate.pictures=0")  # stage 2 must outlive the kill by many steps
@@ -67,3 +68,27 @@ def test_other_bytes_and_a_torn_artifact_are_found(
     assert any("stage2: model.safetensors has other bytes" in w for w in compare(hurt, alone=alone))
     shutil.rmtree(hurt / "nodes" / record.key[:2] / record.key)
     assert "stage2: other bytes than undisturbed" in compare(hurt, alone=alone)
+
+
+def test_a_driver_that_was_followed_changes_nothing_when_it_wakes(tmp_path: Path) -> None:
+    _, takeovers, wrong = takeover.points(tmp_path, every=41, first=3)
+    assert takeovers >= 8
+    assert wrong == []
+
+
+def test_an_owner_that_never_asks_is_found(tmp_path: Path) -> None:
+    _, _, wrong = takeover.points(tmp_path, planted=takeover.racy, every=41, first=40)
+    assert wrong
+
+
+def test_a_driver_killed_at_random_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    found = drivers(tmp_path, times=8, seed=1, executor="inline", say=print)
+    assert sum(one.kills for one in found) >= 8
+    assert [text for one in found for text in one.wrong] == []
+
+
+@pytest.mark.ray
+def test_a_driver_killed_at_random_over_ray_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    found = drivers(tmp_path, times=2, seed=2, executor="ray", say=print)
+    assert sum(one.kills for one in found) >= 2
+    assert [text for one in found for text in one.wrong] == []

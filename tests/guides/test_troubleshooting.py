@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from cluster.failures import EXIT, Budget, Fail, decide, failure_of
+from cluster.lease import OwnedError, take
 from cluster.ray_faults import fault_of
+from cluster.storage import open_store
 from components.data.decode import PictureError, decode
 from pipelines.cli.ending import ending
 from tests.guides.quoted import ROOT, blocks, unsaid
@@ -29,7 +31,8 @@ def quotes_are_said(code: int, said: str) -> None:
 
 def told(status: str, **about: object) -> str:
     ended = Ended(status=status, run="joint-1", **about)  # type: ignore[arg-type]
-    return "\n".join(ending(ended, again="vocabox run my_data/page.yaml", store=".vocabox"))
+    words = {"again": "vocabox run my_data/page.yaml", "show": "vocabox show my_data/page.yaml"}
+    return "\n".join(ending(ended, **words, store=".vocabox"))
 
 
 def test_the_page_has_every_code_and_no_other() -> None:
@@ -96,11 +99,14 @@ def test_words_of_rare_endings_stand_in_the_code(code: int) -> None:
     assert [piece for piece in pieces if piece not in source] == []
 
 
-def test_5_is_reserved() -> None:
-    assert "No command ends so today" in GUIDE.read_text()
-    rooms = [p for room in ("pipelines", "cluster") for p in (ROOT / room).rglob("*.py")]
-    uses = [str(p) for p in rooms if re.search(r"EXIT\[.owned.\]|_never\(.owned.\)", p.read_text())]
-    assert uses == [], "tell of it in configs/TROUBLESHOOTING.md"
+def test_5(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    with take(store, "runs/joint-1"), pytest.raises(OwnedError) as caught:
+        take(store, "runs/joint-1")
+    assert decide(failure_of(caught.value, where=""), attempt=1, policy=Budget()) == Fail(
+        str(caught.value), EXIT["owned"]
+    )
+    quotes_are_said(5, str(caught.value))
 
 
 class WorkerCrashedError(Exception):

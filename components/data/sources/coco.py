@@ -5,6 +5,7 @@ unless the settings say that they are unlabelled. The file is read piece by piec
 any order.
 """
 
+import os
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ import numpy as np
 
 from components.data.check_table import Finding, Findings
 from components.data.labelled import CROWD, Contents, Labelled, Supervision
-from components.data.sources.coco_boxes import Columns, corners, is_id, orphan
+from components.data.sources.coco_boxes import corners
+from components.data.sources.coco_columns import Columns, is_id, orphan
 from components.data.sources.label_problems import place_problem, text_problem
 from components.data.sources.strict_json import BEGINS, JsonError, Piece, pieces
 
@@ -188,7 +190,7 @@ def _files(file: _File) -> None:
         where = f"{file.name}, image {own}"
         if problem := _name(image.file_name, where):
             file.found.add(problem)
-        elif (other := first.setdefault(image.file_name, own)) != own:
+        elif (other := first.setdefault(os.path.normpath(image.file_name), own)) != own:
             file.found.add(Finding(check="id.duplicate", where=where, got=repr(image.file_name),
                                    what=f"image {other} has this file_name too",
                                    do="Join their annotations."))  # fmt: skip
@@ -248,9 +250,16 @@ def _classes(file: _File, good: np.ndarray) -> None:
                 )
             )
         elif own not in boxed:
-            file.found.add(Finding(check="label.empty_class", where=where, what="no box of it",
-                                   got=repr(title), do="Its metrics are -; add boxes, or leave "
-                                   "it so."))  # fmt: skip
+            do = "Nothing of it is learnt; add boxes, or leave it so."
+            file.found.add(
+                Finding(
+                    check="label.empty_class",
+                    where=where,
+                    what="no box of it",
+                    got=repr(title),
+                    do=do,
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)

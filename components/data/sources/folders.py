@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FOREIGN = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".pdf")
+OUTWARD = "a link leads out of the folder of images"
 OF_MANAGERS = ("thumbs.db", "desktop.ini", "__macosx")  # what file managers leave behind
 
 
@@ -31,7 +33,8 @@ def read(reader: "FoldersReader", files: Mapping[str, Path], found: Findings) ->
     root = files["images"]
     try:
         inside = sorted(root.iterdir())
-        classes = natural(p for p in inside if p.is_dir() and not is_litter(p.name))
+        folders = natural(p for p in inside if p.is_dir() and not is_litter(p.name))
+        classes = [p for p in folders if not _leads_out(p, root)]
         listed = {place: _looked(place, root, found) for place in classes}
     except OSError as error:
         found.add(_of(root, "file.unreadable", "a folder cannot be listed", str(error),
@@ -42,10 +45,14 @@ def read(reader: "FoldersReader", files: Mapping[str, Path], found: Findings) ->
         if not is_litter(path.name) and not path.is_dir() and is_picture(path):
             found.add(_of(root, "image.unlisted", "a picture outside the class folders",
                           repr(path.name), "Put it into the folder of its class."))  # fmt: skip
-    if not classes:
+    for path in folders:
+        if path not in listed:
+            found.add(_of(root, "image.place", OUTWARD, repr(path.name),
+                          "Copy the folder that it names."))  # fmt: skip
+    if not folders:
         found.add(_of(root, "set.empty", "expected one folder a class", "no folder in it",
                       "Put each class's pictures in a folder of its name."))  # fmt: skip
-    elif not any(listed.values()):
+    elif classes and not any(listed.values()):
         got = f"{len(classes)} empty class folders"
         found.add(_of(root, "set.empty", "no picture is left", got, "Fill the class folders."))
     for place, pictures in listed.items():
@@ -74,6 +81,13 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES + FOREIGN
 
 
+def _leads_out(path: Path, root: Path) -> bool:
+    """Return whether a path is a link to a place outside the folder of images."""
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(
+        os.path.realpath(root)
+    )
+
+
 def _part(text: str) -> tuple[int, int, str]:
     return (0, int(text), "") if text.isdecimal() else (1, 0, text)
 
@@ -81,8 +95,9 @@ def _part(text: str) -> tuple[int, int, str]:
 def _looked(folder: Path, root: Path, found: Findings) -> list[Path]:
     """List the pictures of a folder by suffix, in natural order; say what else lies there.
 
-    Links are followed. A link that leads nowhere and a picture of a format that we do not read
-    are listed, so that their loss is counted.
+    A link that is named like a picture is listed, wherever it leads, and so is a picture of a
+    format that we do not read: who reads it says why it cannot, and counts the loss. What other
+    links out of the folder of images name is never looked at.
     """
     pictures: list[Path] = []
     litter: list[Path] = []
@@ -91,6 +106,10 @@ def _looked(folder: Path, root: Path, found: Findings) -> list[Path]:
             litter.append(path)
         elif is_picture(path) and (path.is_file() or path.is_symlink()):
             pictures.append(path)
+        elif _leads_out(path, root):
+            found.add(replace(_of(root, "image.place", f"{OUTWARD}, not read",
+                                  repr(os.path.relpath(path, root)), "Copy what it names, or "
+                                  "remove it."), severity="W"))  # fmt: skip
         else:
             what = "a folder in a class folder" if path.is_dir() else "no picture by its suffix"
             found.add(_of(root, "image.unlisted", f"{what}, not read",

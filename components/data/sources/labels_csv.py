@@ -6,6 +6,7 @@ Every cell is text: "NA" and "null" are class names. `-name` says that a class i
 import codecs
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from components.data.readers import CsvReader
 
 MOST_LINE = 8 * 2**20  # bytes
+SEPARATORS = ("|", ",", ";", "/", "+", "&", "\t", " ")  # what people put between labels
+LEAST = 20  # classes from which their names say something of the separator
+FEWER = 0.5  # share of the classes that are left if another separator is meant
 
 
 class _TableError(ValueError):
@@ -51,7 +55,7 @@ class _Table:
     found: Findings
     kept: list[_Cell] = field(default_factory=list[_Cell])
     classes: dict[str, str] = field(default_factory=dict[str, str])  # ids, each held once
-    lines: dict[str, int] = field(default_factory=dict[str, int])  # picture -> line
+    lines: dict[str, int] = field(default_factory=dict[str, int])  # plain path -> line
     rows: Counter[str] = field(default_factory=Counter[str])  # split -> rows, or "" -> all
     taken: Counter[str] = field(default_factory=Counter[str])  # filter -> rows it took
 
@@ -77,7 +81,7 @@ class _Table:
                      "Name it or remove the row.")  # fmt: skip
         elif problem := place_problem(image, where):
             self.found.add(problem)
-        elif (first := self.lines.setdefault(image, line)) != line:
+        elif (first := self.lines.setdefault(os.path.normpath(image), line)) != line:
             what = f"the picture stands on line {first} too"
             self.say("id.duplicate", where, what, repr(image), "Join the rows.")
         else:
@@ -135,11 +139,39 @@ def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Con
     used = {class_id for cell in table.kept for class_id in cell.present}
     for class_id in sorted(table.classes.keys() - used):
         table.say("label.empty_class", table.name, "a class that no picture shows", repr(class_id),
-                  "Its metrics are -; add labels, or leave it so.")  # fmt: skip
+                  "Nothing of it is learnt; add labels, or leave it so.")  # fmt: skip
+    if problem := _separator(table):
+        found.add(problem)
     return Contents(
         pictures=_pictures(table.kept, files["images"]),
         classes=tuple(table.classes),
         rows=table.rows,
+    )
+
+
+def _separator(table: _Table) -> Finding | None:
+    """Return why another separator may be meant.
+
+    Most classes have one picture, and by that separator their names fall apart into far fewer.
+    """
+    times = Counter(class_id for cell in table.kept for class_id in cell.present)
+    alone = sum(count == 1 for count in times.values())
+    if len(times) < LEAST or alone <= len(times) / 2:
+        return None
+    names = [class_id.partition(":")[2] for class_id in times]
+    apart = {
+        mark: {part.strip() for name in names for part in name.split(mark)} - {""}
+        for mark in SEPARATORS
+    }
+    mark = min(apart, key=lambda mark: len(apart[mark]))
+    if len(apart[mark]) > FEWER * len(times):
+        return None
+    return Finding(
+        check="label.separator",
+        where=table.name,
+        what="most classes have one picture",
+        got=f"{len(times):,} classes of {len(table.kept):,} pictures, such as {names[0]!r:.60}",
+        do=f"Is the separator right? With separator: {mark!r} there are {len(apart[mark]):,}.",
     )
 
 

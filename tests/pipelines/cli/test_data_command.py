@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.data.drawn.world import World, boxed_classes
 from tests.pipelines.cli.small import call, own_data
 from tests.pipelines.runs.tiny import page
 
@@ -65,10 +66,31 @@ def test_what_vocabox_draws_is_not_checked() -> None:
     assert "There is no source of files in it" in result.stdout
 
 
+def test_classes_that_are_drawn_count_where_files_are_scored(tmp_path: Path) -> None:
+    """As for `check`: a drawn source that trains knows its classes, and no others."""
+    page = _page(tmp_path)
+    drawn = "{kind: drawn, part: train_%s, level: fine}"
+    sets = ("draw={seed: 0}", f"sources.boxes=[{drawn % 'scenes'}]",
+            f"sources.labels=[{drawn % 'photos'}]", "sources.test.1.source.level=fine")  # fmt: skip
+    codes = [call("check", page, *sets).exit_code]
+    said = call("data", "check", page, *(f"--set={setting}" for setting in sets))
+    assert codes == [said.exit_code] == [2]
+    assert "none of its classes is learnt by anything; got 'fine:fish'" in said.stdout
+    name = boxed_classes(World())[0].name
+    for file in (tmp_path / "data").glob("test_*.json"):
+        file.write_text(file.read_text().replace('"fish"', json.dumps(name)))
+    assert call("check", page, *sets).exit_code == 0
+    said = call("data", "check", page, *(f"--set={setting}" for setting in sets))
+    assert said.exit_code == 0, said.output
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("boxes.jsn --images .", "the kind of labels cannot be told from the name"),
+        ("notes.txt --images .", "the kind of labels cannot be told from the name"),
+        ("gone.txt --images .", "gone.txt: no such file or folder; got "),
+        ("gone.json", "gone.json: no such file or folder; got "),
+        ("gone.csv gone.json", "gone.csv: no such file or folder; got "),
         ("boxes.json", "boxes.json: the folder of pictures is not named. Add --images DIR."),
         ("own.yaml boxes.json", "a config names its own files"),
         ("own.yaml --images .", "a config names its own files"),
@@ -82,6 +104,8 @@ def test_what_vocabox_draws_is_not_checked() -> None:
 def test_what_cannot_be_asked_for(tmp_path: Path, line: str, words: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
+        for name in ("boxes.json", "notes.txt"):
+            Path(name).write_text("{}")
         result = call("data", "check", *line.split())
     assert result.exit_code == 2
     assert words in result.stderr

@@ -59,6 +59,7 @@ def test_the_example_of_a_help_works(
         "predict": lambda model, **how: Found(pictures=1),
         "sheet_of_config": lambda loaded, **how: 1,
         "sources_of_config": lambda config, settings: [],
+        "drawn_of_config": lambda config, settings: [],
     }
     with work(**rows):
         result = call(*shlex.split(example[1]))

@@ -1,13 +1,15 @@
 """`run`, `check`, `show` and `predict` with the work behind them put in by the test."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.settings.problems import Problem
-from tests.pipelines.cli.small import Ended, Found, call, page, work
+from tests.pipelines.cli.small import Ended, Found, call, load, page, work
 
 DONE = Ended(
     nodes={"draw": {"state": "cached", "seconds": 3.0}, "stage2": {"state": "done", "seconds": 61}},
@@ -45,6 +47,43 @@ def test_a_run_is_told_in_lines_and_ends_with_what_to_do_next(tmp_path: Path) ->
     assert result.stderr == ""
 
 
+def _next(folder: Path, *given: str) -> list[str]:
+    """Return the words of the command that `run` names for what would run again."""
+    with work(run=_walked):
+        result = call("run", page(folder), *given)
+    assert result.exit_code == 0, result.output
+    (line,) = (line for line in result.stdout.splitlines() if "# what would run again" in line)
+    return shlex.split(line.partition("#")[0])
+
+
+def test_the_next_command_is_one_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = page(tmp_path)
+    assert _next(tmp_path) == ["vocabox", "show", config, "stage2.lr=1e-3"]
+    given = ("stage2.lr=1", "stage2.steps=7", "--store", "a store", "--until", "stage2",
+             "--force", "stage2", "--address", "auto", "--executor", "inline")  # fmt: skip
+    words = _next(tmp_path, *given)
+    shown = ["stage2.lr=1e-3", "stage2.steps=7", "--store", "a store", "--until", "stage2"]
+    assert words == ["vocabox", "show", config, *shown]
+    with work(plan=lambda loaded, **how: str(loaded.cfg.stage2.lr)):
+        assert call(*words[1:]).stdout == "0.001"
+    assert "stage2.lr=2e-3" in _next(tmp_path, "stage2.lr=1e-3"), "else nothing would run"
+
+
+def test_a_run_goes_on_by_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, given = page(tmp_path), ("stage2.steps=7", "--store", "a store", "--force", "stage2")
+    more = ("--address", "auto")
+    with work(run=lambda loaded, **how: Ended(status="failed", code=1, reason="x: no.")):
+        result = call("run", config, *given, *more)
+        plain = call("run", config)
+    line = shlex.join(["vocabox", "run", config, *given, *more])
+    assert f"Go on with: {line}\n" in result.stderr
+    assert f"Go on with: vocabox run {config}\n" in plain.stderr
+
+
 def test_a_program_reads_the_nodes_and_the_end_and_nothing_else(tmp_path: Path) -> None:
     with work(run=_walked):
         result = call("run", page(tmp_path), "--store", str(tmp_path / "store"), "--json")
@@ -54,6 +93,26 @@ def test_a_program_reads_the_nodes_and_the_end_and_nothing_else(tmp_path: Path) 
     assert lines[2]["metrics"] == {"novel/AP50": 0.41, "seen/AP50": None}
     assert lines[2]["run"] == "example-1"
     assert lines[2]["nodes"]["draw"]["state"] == "cached"
+
+
+def test_warnings_are_said_and_stop_nothing(tmp_path: Path) -> None:
+    warning = Problem(where="labels.csv", what="odd", got="\x1b[31m", do="Look.", grave=False)
+
+    def warned(config: Path, overrides: tuple[str, ...]) -> Any:
+        return replace(load(config, overrides), warnings=(warning,))
+
+    line = ("--store", str(tmp_path / "store"))
+    with work(run=_walked, load=warned):
+        ran = call("run", page(tmp_path), *line)
+        for_programs = call("run", page(tmp_path), *line, "--json")
+        checked = call("check", page(tmp_path))
+        events = call("check", page(tmp_path), "--json")
+    words = "1 warning:\n  labels.csv: odd; got \\x1b[31m. Look.\n"
+    assert (ran.exit_code, ran.stderr, for_programs.stderr) == (0, words, words)
+    assert words in checked.stdout
+    told = [json.loads(line) for line in events.stdout.splitlines()]
+    assert [line["event"] for line in told] == ["warning", "finished"]
+    assert set(told[0]) == {"v", "event", "where", "what", "got", "do"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +184,15 @@ def test_check_says_that_nothing_is_wrong(tmp_path: Path) -> None:
         as_json = call("check", page(tmp_path), "--json")
     assert result.exit_code == as_json.exit_code == 0
     assert "no problems; recipe example, 2 nodes" in result.stdout
-    assert json.loads(as_json.stdout) == {"v": 1, "event": "finished", "problems": 0}
+    assert json.loads(as_json.stdout) == {"v": 1, "event": "finished", "problems": 0, "warnings": 0}
+    assert "Run it: vocabox run " in result.stdout
+
+
+def test_check_names_the_run_of_what_it_checked(tmp_path: Path) -> None:
+    config = page(tmp_path)
+    with work():
+        result = call("check", config, "stage2.steps=7", "stage2.lr=1e-2")
+    assert result.stdout.endswith(f"Run it: vocabox run {config} stage2.steps=7 stage2.lr=1e-2\n")
 
 
 def test_check_looks_at_the_graph_too(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,11 @@ def add(task: Task) -> dict[str, object]:
     (task.out / "more").mkdir()
     (task.out / "more" / "fixed.json").write_text("7")
     return {"total": total}
+
+
+def add_inner(task: Task) -> dict[str, object]:
+    """Do as `add`, by the settings inside the settings."""
+    return add(replace(task, cfg=task.cfg.inner))
 
 
 def parity(task: Task) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cluster.call import Finished, InProcessExecutor
+from cluster.call import InProcessExecutor
+from cluster.executor import Finished
 from cluster.failures import EXIT, Fail, Failure, Retry
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.cuts import Cuts

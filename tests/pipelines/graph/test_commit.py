@@ -10,6 +10,7 @@ import pytest
 from cluster.storage import DamagedError, LocalStore, open_store
 from pipelines.graph import commit, same_code
 from pipelines.graph.artifact import FILES
+from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import execute, seal
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.lookup import Lookup
@@ -23,7 +24,9 @@ from tests.pipelines.graph.bodies import Bench, Number, node
 def _payload(store: LocalStore, one: Node, **change: Any) -> dict[str, Any]:
     lookup = Lookup(store)
     known = lookup.identify(one, {})
-    fields = payload_of(known, lookup=lookup, recipe="r", run="run-1", forced="no", reporter=None)
+    fields = payload_of(
+        known, lookup=lookup, recipe="r", claimant=Claimant(run="run-1"), forced="no", reporter=None
+    )
     return {**fields, **change}
 
 
@@ -169,7 +172,9 @@ def test_a_damaged_input_is_found_by_its_bytes_and_set_aside(bench: Bench) -> No
     record = read_record(bench.store, key)
     assert record is not None
     known = lookup.identify(below, {"above": record})
-    payload = payload_of(known, lookup=lookup, recipe="r", run="", forced="no", reporter=None)
+    payload = payload_of(
+        known, lookup=lookup, recipe="r", claimant=Claimant(run=""), forced="no", reporter=None
+    )
     (record.place(bench.store) / "value.json").write_text("9.0")  # the same size
     with pytest.raises(DamagedError, match=r"above: its artifact is damaged; got value\.json has"):
         execute(payload)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cluster.call import Finished, InProcessExecutor
+from cluster.call import InProcessExecutor
+from cluster.executor import Finished
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.plan import as_event, plan
 from pipelines.graph.record import read_record

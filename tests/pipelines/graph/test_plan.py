@@ -18,7 +18,7 @@ from pipelines.graph.node import Graph, Node
 from pipelines.graph.plan import Plan, as_event, plan
 from pipelines.graph.show import FORMATS, spoken
 from tests.pipelines.graph import bodies
-from tests.pipelines.graph.bodies import Bench, Number, chain, node
+from tests.pipelines.graph.bodies import Bench, Number, Trained, chain, node
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,6 +55,23 @@ def test_a_setting_is_named_with_both_values(bench: Bench) -> None:
     assert _why(found, "n0") == ["settings: value 700.0 -> 800.0"]
     assert _states(found) == {"n0": "will run", "n1": "waits"}
     assert found.nodes[0].seconds is not None
+
+
+def test_a_setting_is_named_by_its_key_on_the_page(bench: Bench) -> None:
+    def graph(value: float, deep: float) -> Graph:
+        first = node("a", value=value)
+        keys = {"inner": "stage2", "inner.sleep": "pause", "steps": "stage2.steps"}
+        cfg = Trained(inner=Number(value=deep, sleep=deep))
+        return Graph(nodes=(node("b", first, fn=bodies.add_inner, cfg=cfg, keys=keys),), recipe="r")
+
+    bench.walk(graph(1, 0.0))
+    changed = ["settings: stage2.value 0.0 -> 0.25", "settings: pause 0.0 -> 0.25"]
+    assert _why(plan(graph(1, 0.25), bench.store), "b") == changed
+    waiting = plan(graph(2, 0.25), bench.store)
+    assert _why(waiting, "b") == ["waits for a", *changed]
+    shown = FORMATS["text"](waiting).splitlines()
+    assert shown[1].startswith("b  waits for a   last time 0.0 s")
+    assert shown[2:4] == [f"{'':13}{text}" for text in changed]
 
 
 def test_an_input_is_named_with_both_digests(bench: Bench) -> None:
@@ -200,20 +217,22 @@ def test_text_mermaid_and_json(bench: Bench) -> None:
     bench.walk(chain(2))
     found = plan(chain(3, value=2), bench.store, Cuts(until=("n1",)))
     shown = FORMATS["text"](found).splitlines()
-    assert shown[0].startswith("n0  will run  settings: value 1.0 -> 2.0   about 0.0 s")
+    assert shown[0].startswith("n0  will run  settings: value 1.0 -> 2.0   last time 0.0 s")
     assert shown[1].startswith("n1  waits for n0")
     assert shown[2] == "n2  left out"
-    assert shown[3] == "3 nodes: 0 cached, 2 to run; about 0.0 s one after the other."
+    assert shown[3].startswith("3 nodes: 0 cached, 2 to run; about 0.0 s on ")
     cached = FORMATS["text"](plan(chain(2), bench.store)).splitlines()
     assert cached[0] == "n0  cached          4 B   just now, took 0.0 s"
     assert cached[-1] == "2 nodes: 2 cached, 0 to run."
     drawn = FORMATS["mermaid"](found)
     assert drawn.startswith('flowchart LR\n  n0["n0<br/>will run"]:::runs\n')
     assert "  n0 --> n1\n" in drawn
-    lines = [json.loads(line) for line in FORMATS["json"](found).splitlines()]
+    *lines, sums = map(json.loads, FORMATS["json"](found).splitlines())
+    assert (sums["event"], sums["runs"], sums["unknown"]) == ("plan", 2, 0)
     assert [line["state"] for line in lines] == ["will run", "waits", "left out"]
     assert lines[0] == as_event(found.nodes[0])
     assert lines[0]["estimate"]["seconds"] < 1
+    assert lines[0]["estimate"]["how"] == "last time"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.graph.outside import OutsideError
 from pipelines.graph.problem import GraphError
 from pipelines.graph.record import read_record
+from pipelines.graph.run import walk
 from tests.pipelines.graph import bodies
 from tests.pipelines.graph.bodies import Bench, Number, Trained, chain, node
 
@@ -135,6 +137,16 @@ def test_by_default_nothing_is_submitted_after_a_failure(bench: Bench) -> None:
     outcome = bench.walk(Graph(nodes=(*users, *later), recipe="r"), executor=OneCpu())
     assert outcome.status == "failed"
     assert list(bench.states(outcome).values()).count("skipped") == 10
+
+
+def test_what_a_body_says_is_told_before_it_ends(bench: Bench) -> None:
+    told: dict[str, int] = {}
+
+    def emit(event: dict[str, Any]) -> None:
+        told[event["event"]] = len(list(bench.store.root.rglob("value.json")))
+
+    walk(chain(1), store=bench.store, executor=InProcessExecutor(), emit=emit)
+    assert told == {"metrics": 0, "progress": 0, "node": 1}
 
 
 def test_a_full_disk_is_exit_4_and_leaves_nothing_half(bench: Bench) -> None:

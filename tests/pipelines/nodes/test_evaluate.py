@@ -76,6 +76,16 @@ class World:
         shards(self.root / f"train_{name}", true)
         self.inputs[f"train_{name}"] = self.root / f"train_{name}" / "shards"
 
+    def perfect(self, name: str) -> None:
+        """Let every object of a set have been found, and nothing else."""
+        found = self.root / f"found_{name}"
+        ids = tuple(json.loads((found / "classes.json").read_text())["ids"])
+        there = truth_of(Shards.open(self.inputs[f"truth_{name}"]), ids=ids)
+        scores = np.full(len(there.image), 0.9, np.float32)
+        Detections(
+            image=there.image, category=there.category, score=scores, boxes=there.boxes
+        ).write(found / "detections.parquet")
+
     def explained(self) -> dict[str, Any]:
         return json.loads((self.root / "report" / "explained.json").read_text())
 
@@ -137,6 +147,22 @@ def test_a_second_set_of_a_level_does_not_replace_the_first(world: World) -> Non
     assert "coarse/AP" in metrics
 
 
+def test_novel_is_of_the_first_test_that_shows_a_class_with_labels_only(world: World) -> None:
+    world.add("tune", (("fine:owl",),), part="tune")
+    world.add("boxed", (("fine:cat", "fine:dog"),))
+    world.add("boxed_whole_photo", FINE, control="whole_photo")
+    world.add("labelled", (("fine:owl",), ("fine:dog",)))
+    world.add("more", (("fine:owl", "fine:owl"), ()))
+    world.perfect("labelled")
+    metrics, rows = world.score()
+    of = {(row["test"], row["class"]): row for row in rows}
+    assert of["labelled", "fine:owl"]["AP"] > 0.9 > of["more", "fine:owl"]["AP"]
+    for name in ("AP", "AP50", "AP75"):
+        assert metrics[f"novel/{name}"] == of["labelled", "fine:owl"][name]
+        halves = [of["boxed", class_id][name] for class_id in ("fine:cat", "fine:dog")]
+        assert metrics[f"seen/{name}"] == pytest.approx(sum(halves) / 2)
+
+
 def test_a_control_has_its_own_names(world: World) -> None:
     world.add("scenes", FINE)
     world.add("scenes_whole_photo", FINE, truth="scenes", control="whole_photo")
@@ -189,7 +215,8 @@ def test_a_set_with_something_to_say_has_the_plain_names(world: World) -> None:
     assert metrics["fine/AP"] is not None
     assert metrics["fine/AP@mine"] is not None
     assert not [name for name in metrics if "bare" in name or "cow" in name]
-    assert metrics["novel/AP"] is None, "of the main set, which is bare"
+    assert metrics["seen/AP"] is None, "of the main set, which is bare"
+    assert metrics["novel/AP"] == metrics["fine/AP@mine"], "of the first that shows such a class"
 
 
 def test_what_is_told_agrees_with_the_metrics(world: World) -> None:

@@ -2,11 +2,12 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from components.data.drawn.world import World
+from components.data.drawn.world import World, boxed_classes
 from components.data.readers import Coco, Csv
 from components.models.choices import Stage2
 from pipelines.recipes import joint_settings
@@ -138,3 +139,40 @@ def test_places_of_tracking(tracking: Tracking, said: str, tmp_path: Path) -> No
     assert said in found
     assert bool(found) == bool(said)
     assert "secret" not in found
+
+
+def test_classes_that_are_drawn_are_learnt_and_scored_as_those_of_files(tmp_path: Path) -> None:
+    """The one verdict, over sources of both sorts."""
+    names = ("no such thing", boxed_classes(World())[0].name)
+    files = replace(_coco(tmp_path, "test", names=names), level="fine")
+    cfg = _config(
+        Drawn(part="train_scenes"), Drawn(part="train_photos"), files, draw=World(test_scenes=5)
+    )
+    (problem,) = problems(cfg, tmp_path)
+    assert problem.where == "sources.test.0.source, 0.jpg"
+    assert problem.what == "a class that is not in any source for training"
+    assert problem.got == "'no such thing'"
+    boxes, labels = _coco(tmp_path, "boxes"), _csv(tmp_path, ("0.jpg", "tabby"))
+    cfg = _config(boxes, labels, Drawn(part="test_scenes"), draw=World())
+    (problem,) = problems(cfg, tmp_path)
+    assert problem.what == "none of its classes is learnt by anything"
+
+
+def test_a_class_that_is_only_named_is_a_warning(tmp_path: Path) -> None:
+    boxes = _coco(tmp_path, "boxes", boxes=1)  # of the first of two classes
+    cfg = _config(boxes, _csv(tmp_path, ("0.jpg", "tabby")), _coco(tmp_path, "test"))
+    (warning,) = problems(cfg, tmp_path)
+    assert not warning.grave
+    assert "a class without a sample for training; got 'coarse:dog'" in str(warning)
+
+
+def test_classes_of_labels_that_nothing_is_trained_on_are_warned_of(tmp_path: Path) -> None:
+    """Training on boxes alone is an arm to compare with: its lost classes are no mistake."""
+    cfg = _config(
+        Drawn(part="train_scenes"), Drawn(part="train_photos"), Drawn(part="test_scenes"),
+        draw=World(), stage2=Stage2(photos=0, image_weight=0),
+    )  # fmt: skip
+    found = problems(cfg, tmp_path)
+    assert not [problem for problem in found if problem.grave]
+    assert len(found) == 6
+    assert str(found[-1]) == "sources: 45 more of this kind. `vocabox data check` counts them."

@@ -120,7 +120,26 @@ def test_a_setting_reruns_what_depends_on_it(done: Done, setting: str, runs: set
 def test_show_names_the_setting(done: Done) -> None:
     planned = plan(load(done.config, ["stage2.lr=1e-3"]).graph, open_store(str(done.store)))
     stage2 = next(entry for entry in planned.nodes if entry.name == "stage2")
-    assert "lr" in " ".join(str(reason) for reason in stage2.why)
+    assert [reason.text for reason in stage2.why] == ["settings: stage2.lr 0.002 -> 0.001"]
+
+
+def test_show_names_settings_as_they_are_written_on_the_line(done: Done) -> None:
+    """Also of nodes that wait for an input."""
+    changes = (
+        "draw.seed=4", "sources.max_bad_fraction=0.01", "stage1.steps=400", "stage2.lr=1e-3",
+        "evaluate.top=50", "evaluate.pictures=1", "sources.test.1.size=48",
+    )  # fmt: skip
+    planned = plan(load(done.config, changes).graph, open_store(str(done.store)))
+    named = {r.text.split()[1] for p in planned.nodes for r in p.why if "settings:" in r.text}
+    assert named == {change.partition("=")[0] for change in changes}
+
+
+def test_steps_scale_what_training_is_expected_to_take(done: Done) -> None:
+    planned = plan(load(done.config, ["stage1.steps=400"]).graph, open_store(str(done.store)))
+    seconds = {entry.name: (entry.seconds, entry.how) for entry in planned.nodes}
+    took = done.ended.nodes["stage1"]["seconds"]
+    assert seconds["stage1"] == (pytest.approx(took * 100, rel=0.01), "at most")
+    assert seconds["evaluate"][1] == "last time"
 
 
 def test_until_only_and_force(done: Done) -> None:

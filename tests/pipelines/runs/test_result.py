@@ -70,9 +70,14 @@ def test_the_page_says_why_each_node_ran_or_where_it_was_found(twice: Twice) -> 
     first, second = twice.text(0), twice.text(1)
     assert "never run under this name" in first
     assert "an input was made anew: stage2" in second
-    assert "settings: stage.lr" in second
+    assert "settings: stage2.lr" in second
     assert second.count("made by joint-1; nothing that counts has changed") == 7
     assert "made by" not in first
+
+
+def test_the_page_names_a_command_with_the_settings_of_its_run(twice: Twice) -> None:
+    place = f"--store {twice.store}"
+    assert f"vocabox show {twice.config} {' '.join(STEPS)} stage2.lr=1e-3 {place}" in twice.text(1)
 
 
 def test_the_page_shows_what_nodes_said_beside_their_numbers(twice: Twice, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from tests.cluster.sockets import Watched
@@ -52,6 +51,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 @pytest.mark.ray
 def test_a_page_runs_on_ray_and_is_tracked(whole: Whole) -> None:
+    from mlflow.tracking import MlflowClient
+
     lines = whole.lines
     assert all(line["v"] == 1 for line in lines)
     states = [(e["node"], e["state"]) for e in lines if e["event"] == "node"]
@@ -63,7 +64,7 @@ def test_a_page_runs_on_ray_and_is_tracked(whole: Whole) -> None:
     assert last["unsent"] == 0
     assert 0 <= last["metrics"]["novel/AP50"] <= 1
     assert Path(last["report"]).is_file()
-    client = mlflow.MlflowClient(tracking_uri=last["tracking"])
+    client = MlflowClient(tracking_uri=last["tracking"])
     experiment = client.get_experiment_by_name("vocabox/tiny")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
