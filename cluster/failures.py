@@ -139,7 +139,7 @@ NAMED = {
     "KeyboardInterrupt": "cancelled",
     "MemoryError": "memory",
 }
-STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors says so what is no OSError
 
 

@@ -3,10 +3,12 @@
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cluster.session import Session, open_session
+from tests.cluster.moto_server import KEYS, moto_server, new_bucket
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # a neighbour's memory is not our fault
@@ -42,3 +44,19 @@ def ray_session() -> Iterator[Session]:
     """Return one Ray for all tests: it costs seconds to start."""
     with open_session("local", cpus=2) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Give the address of one S3 server for all tests."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give s3://bucket of a new bucket; what a machine keeps of it is in tmp_path/cache."""
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3_server}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VOCABOX_CACHE", str(tmp_path / "cache"))
+    return f"s3://{new_bucket(s3_server)}"

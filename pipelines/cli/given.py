@@ -58,12 +58,14 @@ def warned(loaded: Any) -> list[str]:
 
 def check_store(where: str, *, mode: Literal["read", "write"] = "write") -> list[Problem]:
     """Say why a store cannot be used, or (mode read) cannot be looked at; nothing is written."""
-    from cluster.storage import StoreError, open_store
+    from cluster.storage import BUCKETS, StoreError, open_store
 
     try:
-        root = open_store(where, mode="read").root.absolute()
+        root = open_store(where, mode="read").home
     except StoreError as error:
         return [Problem.told(str(error))]
+    if _scheme(where) in BUCKETS:
+        return []
     there = next(place for place in (root, *root.parents) if place.exists())
     if not there.is_dir():
         do = "Name another place."
@@ -170,17 +172,45 @@ def read_names(where: str, *, option: str) -> tuple[str, ...]:
 
 def find_model(model: str, *, store: str) -> tuple[Path, list[Problem]]:
     """Return the directory of a model: a path, or the name of a run in the store."""
-    store = store.removeprefix("file://")
-    tried = [Path(model), Path(model) / "model", Path(store) / "runs" / model / "model"]
-    for place in tried:
-        if (place / "model.json").is_file():
-            return place, []
-    runs = Path(store) / "runs"
+    from cluster.storage import BUCKETS
+
+    tried = [Path(model), Path(model) / "model"]
+    if any((place / "model.json").is_file() for place in tried):
+        return next(place for place in tried if (place / "model.json").is_file()), []
+    if _scheme(store) in BUCKETS:
+        return _find_model_in_bucket(model, store=store)
+    runs = Path(store.removeprefix("file://")) / "runs"
+    tried.append(runs / model / "model")
+    if (tried[2] / "model.json").is_file():
+        return tried[2], []
     names = sorted(p.name for p in runs.glob("*") if p.is_dir()) if runs.is_dir() else []
     what = "no model here (a directory with model.json)"
     got = ", ".join(str(place.absolute()) for place in (tried[0], tried[2]))
     do = f"Runs in the store: {', '.join(names[-10:])}." if names else "Make one: vocabox run."
     return tried[0], [Problem(where="MODEL", what=what, got=got, do=do)]
+
+
+def _find_model_in_bucket(run: str, *, store: str) -> tuple[Path, list[Problem]]:
+    """Bring the model of a run here; return its directory."""
+    from cluster.storage import StoreError, open_store
+    from pipelines.runs.carried import bring_model
+
+    try:
+        opened = open_store(store, mode="read")
+    except StoreError as error:
+        return Path(run), [Problem.told(str(error))]
+    plain = "/" not in run and run not in ("", ".", "..")
+    place = bring_model(opened, run) if plain else None
+    if place is not None and (place / "model.json").is_file():
+        return place, []
+    what, names = "no model here and no run of this name in the store", opened.list("runs")
+    do = f"Runs in the store: {', '.join(names[-10:])}." if names else "Make one: vocabox run."
+    got = f"{Path(run).absolute()}, {store.rstrip('/')}/runs/{run}"
+    return Path(run), [Problem(where="MODEL", what=what, got=got, do=do)]
+
+
+def _scheme(store: str) -> str:
+    return store.partition("://")[0] if "://" in store else ""
 
 
 def find_pictures(names: Sequence[str]) -> tuple[list[Path], list[Problem]]:

@@ -5,7 +5,6 @@ and flushed, and the first writer of a key wins.
 """
 
 import os
-import shutil
 import socket
 import time
 import uuid
@@ -14,19 +13,21 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from cluster.storage import DamagedError, LocalStore, StorageError, open_store, sync_folder
+from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
+from cluster.store_files import digest_of
 from pipelines.graph.artifact import LISTING, missing
+from pipelines.graph.at_hand import ThroughStore, open_input
 from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
 from pipelines.graph.claims import claim, let_go
 from pipelines.graph.key import SCHEMA, label
 from pipelines.graph.listing import check_list
-from pipelines.graph.node import Element, Given, Task, Units
-from pipelines.graph.outside import THREADS, OutsideError, file_digest, stamp_of
-from pipelines.graph.payload import Call, Place
+from pipelines.graph.node import AtHand, Here, Task
+from pipelines.graph.outside import THREADS, OutsideError, stamp_of
+from pipelines.graph.payload import Call
 from pipelines.graph.provenance import check_versions, provenance
-from pipelines.graph.record import Record, first_look, home, read_record, sealed, set_aside
+from pipelines.graph.record import Record, first_look, home, read_record, sealed
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
 
@@ -54,7 +55,18 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         sources=call.sources,
     )
     check_versions(call.node, call.keyed)
-    store = _opened(call.store)
+    return carry_out(call, _opened(call.store, os.getpid()))
+
+
+@lru_cache(maxsize=8)
+def _opened(uri: str, process: int) -> Store:
+    """Open a store once in a process, which serves many calls."""
+    del process
+    return open_store(uri, mode="join")
+
+
+def carry_out(call: Call, store: Store) -> dict[str, Any]:
+    """Do what `execute` does, in an open store and with code that is known to be the driver's."""
     if not call.claimant.run:
         return _made(call, store)
     standing = claim(store, call.key, call.claimant)
@@ -66,57 +78,58 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         let_go(store, standing, call.key)
 
 
-_opened = lru_cache(maxsize=8)(open_store)  # a process serves many calls over one store
-
-
-def _made(call: Call, store: LocalStore) -> dict[str, Any]:
+def _made(call: Call, store: Store) -> dict[str, Any]:
     """Return the result that is there, or make it."""
     present = read_record(store, call.key) if call.forced == "no" else None
     if present and not first_look(store, present, check="sizes"):
         return _answer(present, found=True, differs=False)
     attempt = uuid.uuid4().hex
-    out = store.new_folder(f"{home(call.key)}/{attempt}")
+    name = f"{home(call.key)}/{attempt}"
+    out = store.new_folder(name)
     try:
         body = _run(call, store, attempt, out)
+        store.publish(name, out, sync="fast" if "fast" in body else "durable")
         winner = publish(store, body, call.forced)
     except BaseException:
-        _drop(store, call.key, attempt, out)
+        _drop(store, call.key, attempt)
         raise
-    own = winner.body["attempt"] == attempt
-    if not own:
-        shutil.rmtree(out, ignore_errors=True)
     if call.unit is None:
         store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
-    shutil.rmtree(store.path(f"work/{call.key}"), ignore_errors=True)
+    own = winner.body["attempt"] == attempt
+    with suppress(StorageError):  # what is left is litter, and the result is there
+        if not own:
+            store.drop(name)
+        store.drop(f"work/{call.key}")
     differs = not own and winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
 
 
-def _run(call: Call, store: LocalStore, attempt: str, out: Path) -> dict[str, Any]:
+def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
     """Run the body and return the manifest to publish."""
-    inputs = {name: _open(store, place, name) for name, place in call.inputs.items()}
+    inputs = {name: open_input(store, place, name) for name, place in call.inputs.items()}
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
 
-    def aside(place: Path) -> Path:
-        return store.set_aside(str(place.relative_to(store.root))) or place
+    def aside(place: Path) -> str:
+        return store.set_aside(str(place.relative_to(store.home))) or str(place)
 
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
         parts=call.parts,
         out=out,
-        work=store.path(f"work/{call.key}"),
+        work=lambda: store.scratch(call.key),
         run_on=call.run_on,
         say=saying,
         note=saying.note,
         set_aside=aside,
+        at_hand=_at_hand(call, store, out),
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
     _check_unchanged(call)
-    fast = seconds < CHEAP_S
-    files = seal(out, sync="fast" if fast else "durable")
+    fast = seconds < CHEAP_S and isinstance(store, LocalStore)  # a bucket flushes what it takes
+    files = seal(out)
     if call.makes == LISTING:
         check_list(out / "list.json", node=call.node)
     if lost := missing(call.makes, tuple(files)):
@@ -161,19 +174,27 @@ def described(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
     }
 
 
-def _drop(store: LocalStore, key: str, attempt: str, out: Path) -> None:
+def _at_hand(call: Call, store: Store, out: Path) -> AtHand:
+    if isinstance(store, LocalStore):
+        return Here()
+    return ThroughStore(store=store.uri, home=store.home, out=out, places=call.inputs)
+
+
+def _drop(store: Store, key: str, attempt: str) -> None:
     """Remove a half attempt, unless the record was created before the fault."""
     with suppress(StorageError):
         present = read_record(store, key)
         if present is None or present.body["attempt"] != attempt:
-            shutil.rmtree(out, ignore_errors=True)
+            store.drop(f"{home(key)}/{attempt}")
 
 
-def publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
+def publish(store: Store, body: dict[str, Any], forced: str) -> Record:
     """Create the manifest, the commit point; return the one that counts."""
     name = f"{home(body['key'])}/manifest.json"
     own = Record(body)
     for _ in range(8):
+        if store.put_new(name, sealed(body), sync="fast" if own.fast else "durable"):
+            return own
         present = read_record(store, body["key"])
         if present is None:
             if store.exists(name) and read_record(store, body["key"]) is None:
@@ -184,21 +205,18 @@ def publish(store: LocalStore, body: dict[str, Any], forced: str) -> Record:
             return present  # the same bytes again
         else:
             store.delete(name)
-        if store.put_new(name, sealed(body), sync="fast" if own.fast else "durable"):
-            return own
     raise DamagedError(
         f"{name}: is there and cannot be read; got 8 failed tries. Look at the store."
     )
 
 
-def seal(out: Path, *, sync: Literal["durable", "fast"] = "durable") -> dict[str, tuple[int, str]]:
-    """Hash and (durable) flush all files below a folder; return name -> (bytes, sha256), sorted.
+def seal(out: Path) -> dict[str, tuple[int, str]]:
+    """Hash all files below a folder; return name -> (bytes, sha256), sorted.
 
     Raises:
         ValueError: something is neither a file nor a folder.
     """
     names: list[str] = []
-    folders = [out]
     for folder, below, files in os.walk(out):
         for name in (*below, *files):
             path = Path(folder) / name
@@ -207,56 +225,18 @@ def seal(out: Path, *, sync: Literal["durable", "fast"] = "durable") -> dict[str
                     f"{path.relative_to(out)}: an artifact holds files and folders; "
                     "got a link or device. Copy the bytes."
                 )
-        folders += [Path(folder) / name for name in below]
         names += [str((Path(folder) / name).relative_to(out)) for name in files]
     names.sort()
     if len(names) <= FEW:
-        entries = [_seal_file(out / name, sync) for name in names]
+        entries = [_entry(out / name) for name in names]
     else:
         with ThreadPoolExecutor(THREADS) as pool:
-            entries = list(pool.map(lambda name: _seal_file(out / name, sync), names))
-    if sync == "durable":
-        for folder in reversed(folders):
-            sync_folder(folder)
-        sync_folder(out.parent)
+            entries = list(pool.map(lambda name: _entry(out / name), names))
     return dict(zip(names, entries, strict=True))
 
 
-def _seal_file(path: Path, sync: str) -> tuple[int, str]:
-    if sync == "durable":
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    return path.stat().st_size, file_digest(path)
-
-
-def _open(store: LocalStore, place: Place, name: str) -> Given:
-    """Return where an input lies; the first read in a process checks that it is whole."""
-    if place.element and place.element[0] == "value":
-        return Element(place.element[1])
-    if place.key is None:
-        return {role: Path(path) for role, path in (place.files or {}).items()}
-    record = _whole(store, place.key, name)
-    if record.units is not None:
-        units = [_whole(store, key, name) for key, _ in record.units]
-        return Units(tuple(unit.place(store) for unit in units))
-    root = record.place(store)
-    if place.element:
-        return Element(root / place.element[1] if place.element[0] == "file" else root)
-    if place.files is None:
-        return root
-    return {role: root / relative for role, relative in place.files.items()}
-
-
-def _whole(store: LocalStore, key: str, name: str) -> Record:
-    record = read_record(store, key)
-    if record is None:
-        raise DamagedError(f"input {name}: its record is gone; got {key[:12]}. Run again.")
-    if record.units is None and (found := first_look(store, record, check="small")):
-        raise set_aside(store, record, found)
-    return record
+def _entry(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, digest_of(path)
 
 
 def _check_unchanged(call: Call) -> None:

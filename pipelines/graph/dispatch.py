@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from cluster.failures import Failure
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.circumstances import git_state
 from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import CHEAP_S
@@ -36,7 +36,7 @@ def payload_of(
     """
     node = known.node
     call = Call(
-        store=str(lookup.store.root),
+        store=lookup.store.uri,
         key=known.key,
         node=node.name,
         recipe=recipe,
@@ -61,7 +61,7 @@ def payload_of(
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
 
 
-def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
+def job_of(node: Node, *, store: Store, recipe: str) -> Job:
     """Return a node as the schedule sees it: after whom, what it takes, how long it may take."""
     before = past(store, recipe=recipe, node=node.name)
     settings = plain(node.cfg, where=node.name)
@@ -72,7 +72,7 @@ def job_of(node: Node, *, store: LocalStore, recipe: str) -> Job:
 
 
 def unit_jobs(
-    names: Iterable[str], known: Identified, *, store: LocalStore, recipe: str
+    names: Iterable[str], known: Identified, *, store: Store, recipe: str
 ) -> tuple[Job, ...]:
     """Return units of a map as the schedule sees them; the map comes after them."""
     node = known.node

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cluster.measuring import drop, measure
-from cluster.storage import LocalStore as Store
+from cluster.storage import Store
 from pipelines.graph.record import Record, home
 from pipelines.graph.stored import MANIFEST, Stored, makers, stored
 
@@ -60,7 +59,7 @@ def clock(store: Store) -> float:
     """Return the time by the store's own clock, in seconds: of a marker written now."""
     name = f"garbage/{uuid.uuid4().hex}"
     store.put_new(name, b"", sync="fast")
-    found = measure(store, name)
+    found = store.measure(name)
     store.delete(name)
     if found is None:
         raise RuntimeError(f"{name}: written and not there; got none. Look at the store.")
@@ -151,7 +150,7 @@ class _Look:
         self, kind: Kind, name: str, *, record: Record | None = None, at_once: bool = False
     ) -> bool:
         """Write down what is to go, if it is old enough."""
-        found = measure(self.store, name)
+        found = self.store.measure(name)
         if found is None or (found[1] >= self.before and not at_once):
             return False
         size = record.size if record else found[0]
@@ -184,11 +183,11 @@ def sweep(store: Store, garbage: Garbage, *, keep: Roots) -> list[Doomed]:
             spared |= {one.record.key, *one.record.body["code"].values()}
         elif one.record:
             store.delete(one.name)
-            drop(store, f"{home(one.record.key)}/{one.record.body['attempt']}")
+            store.drop(f"{home(one.record.key)}/{one.record.body['attempt']}")
             gone.append(one)
         elif one.name.rpartition("/")[2] not in spared:
             if one.kind in ("attempt", "work"):
-                drop(store, one.name)
+                store.drop(one.name)
             else:
                 store.delete(one.name)
             gone.append(one)

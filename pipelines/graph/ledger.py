@@ -1,13 +1,12 @@
 """What became of each node of one walk: its record or its error, and how the walk ended."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 from cluster.failures import EXIT, Failure
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.lookup import Identified
-from pipelines.graph.outcome import NodeOutcome, Outcome
+from pipelines.graph.outcome import Artifacts, NodeOutcome, Outcome
 from pipelines.graph.record import Record
 from pipelines.graph.telling import Telling
 
@@ -53,7 +52,7 @@ class Ledger:
             self.outcomes[name] = NodeOutcome(state="stopped", key=self._key(name))
             self.tell.node(name, "skipped", why="stopped")
 
-    def interrupted(self, store: LocalStore, names: Iterable[str]) -> Outcome:
+    def interrupted(self, store: Store, names: Iterable[str]) -> Outcome:
         """Return the end of a walk that was told to stop; nodes not heard of were skipped."""
         for name in names:
             self.skipped(name, "interrupted")
@@ -62,7 +61,7 @@ class Ledger:
             status="interrupted", code=code, nodes=dict(self.outcomes), artifacts=self._at(store)
         )
 
-    def ended(self, store: LocalStore, names: Iterable[str]) -> Outcome:
+    def ended(self, store: Store, names: Iterable[str]) -> Outcome:
         """Return the end of a walk that came to it; nodes not heard of were skipped."""
         for name in names:
             self.skipped(name, "something else failed")
@@ -76,9 +75,9 @@ class Ledger:
             artifacts=self._at(store),
         )
 
-    def _at(self, store: LocalStore) -> dict[str, Path]:
+    def _at(self, store: Store) -> Artifacts:
         """Return where artifacts lie; a map has no place of its own."""
-        return {n: r.place(store) for n, r in self.records.items() if r.units is None}
+        return Artifacts(store, {n: r for n, r in self.records.items() if r.units is None})
 
     def _key(self, name: str) -> str | None:
         known = self.known.get(name)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.storage import LocalStore as Store
-from pipelines.graph.outside import file_digest, files_digest
+from cluster.storage import Store
+from cluster.store_files import digest_of
+from pipelines.graph.outside import files_digest
 from pipelines.graph.record import Record, read_record
 from pipelines.graph.show import ago, size_of, spoken
 from pipelines.graph.stored import stored, within
@@ -174,12 +175,12 @@ def _of_bytes(store: Store, place: Path) -> list[Record]:
         sizes = {name: path.stat().st_size for name, path in paths.items()}
         records = [r for r in records if {n: s for n, (s, _) in r.files.items()} == sizes]
         if records:  # only then are bytes read
-            digest = files_digest([(n, sizes[n], file_digest(p)) for n, p in paths.items()])
+            digest = files_digest([(n, sizes[n], digest_of(p)) for n, p in paths.items()])
             records = [r for r in records if r.digest == digest]
     else:
         size = place.stat().st_size
         records = [r for r in records if any(s == size for s, _ in r.files.values())]
         if records:
-            entry = (size, file_digest(place))
+            entry = (size, digest_of(place))
             records = [r for r in records if entry in r.files.values()]
     return sorted(records, key=lambda r: -r.body["started"])[:1]

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
+from cluster.store_files import digest_of
 from pipelines.graph.key import canonical, sha256
-from pipelines.graph.outside import file_digest, files_digest
+from pipelines.graph.outside import files_digest
 from pipelines.graph.record import Record, set_aside
 
 LIST = "list.json"
@@ -34,7 +35,7 @@ def check_list(path: Path, *, node: str) -> list[Any]:
     return cast("list[Any]", made)
 
 
-def elements_of(store: LocalStore, record: Record) -> list[tuple[str, tuple[Any, ...]]]:
+def elements_of(store: Store, record: Record) -> list[tuple[str, tuple[Any, ...]]]:
     """Return (digest, what it is) of each element: a value, a file by name, or a unit by key.
 
     Raises:
@@ -45,7 +46,7 @@ def elements_of(store: LocalStore, record: Record) -> list[tuple[str, tuple[Any,
         return [(digest, ("unit", key)) for key, digest in record.units]
     if LIST in record.files:
         place = record.place(store) / LIST
-        if file_digest(place) != record.files[LIST][1]:
+        if digest_of(place) != record.files[LIST][1]:
             raise set_aside(store, record, [f"{LIST} has other bytes than its record says"])
         made = check_list(place, node=record.body["node"])
         return [(sha256(canonical(value)), ("value", value)) for value in made]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.closure import Code, code_digest
 from pipelines.graph.key import Identity, node_key, plain
 from pipelines.graph.listing import elements_of
@@ -36,7 +36,7 @@ class Lookup:
 
     def __init__(
         self,
-        store: LocalStore,
+        store: Store,
         *,
         code: Code | None = None,
         memory: Literal["use", "ignore"] = "use",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from cluster.failures import Failure
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.lookup import Identified
 from pipelines.graph.record import Record
 from pipelines.graph.spread import Spread
@@ -68,6 +68,6 @@ class Maps:
         self._tell.unit(name, "failed", key=spread.units[name].key)
         return replace(error, where=above, text=f"unit {number} of {len(spread.order)}: {said}")
 
-    def commit(self, name: str, store: LocalStore, call: Mapping[str, Any]) -> Record:
+    def commit(self, name: str, store: Store, call: Mapping[str, Any]) -> Record:
         """Create the record of a map whose units are all there; `call` is as a worker gets it."""
         return self._spreads[name].commit(store, call)

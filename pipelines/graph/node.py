@@ -1,10 +1,11 @@
 """The nouns of a graph: a call to make, what goes in, and where it runs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pipelines.graph.artifact import ArtifactKind
 
@@ -67,6 +68,40 @@ class View:
     files: Mapping[str, str]  # role -> name relative to the artifact
 
 
+class AtHand(Protocol):
+    """What a gang asks for whose workers may be on other machines than the node's own process."""
+
+    def bring(self, folder: Path) -> None:
+        """Bring the newest checkpoints of a machine that is gone into a folder below scratch."""
+        ...
+
+    def working(
+        self, arg: Mapping[str, Any], *, rank: int
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """Give a worker its argument with places of its own machine; carry what it leaves."""
+        ...
+
+    def collect(self) -> None:
+        """Bring a result that a worker wrote elsewhere to the node's `out`."""
+        ...
+
+
+class Here:
+    """All is at hand: every machine sees the same disk."""
+
+    def bring(self, folder: Path) -> None:
+        """Bring nothing."""
+
+    @contextmanager
+    def working(self, arg: Mapping[str, Any], *, rank: int) -> Generator[dict[str, Any]]:
+        """Give the argument as it is."""
+        del rank
+        yield dict(arg)
+
+    def collect(self) -> None:
+        """Bring nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Each:
     """One call for each element of another node's artifact: a map, whose calls are its units.
@@ -107,17 +142,17 @@ class Task:
     inputs: Mapping[str, Any]  # each is Given; a View or an Outside is role -> path
     parts: Mapping[str, Callable[..., Any]]
     out: Path  # an empty directory to fill
-    work: Path  # where `scratch` is, once it is asked for
+    work: Callable[[], Path]  # makes `scratch`, once it is asked for
     run_on: RunOn
     say: Say
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
-    set_aside: Callable[[Path], Path]  # moves what is damaged below scratch to the quarantine
+    set_aside: Callable[[Path], str]  # moves what is damaged below scratch to the quarantine
+    at_hand: AtHand = field(default_factory=Here)
 
     @property
     def scratch(self) -> Path:
         """Return a folder that survives a failed attempt of the same key; for checkpoints."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        return self.work
+        return self.work()
 
     def path(self, name: str) -> Path:
         """Return the directory of an input that is a whole artifact."""

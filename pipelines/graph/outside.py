@@ -1,7 +1,6 @@
 """The identity of a user's files: their bytes, with a memory so that a second look is cheap."""
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cluster.storage import LocalStore, StorageError
+from cluster.storage import LocalStore, StorageError, Store
+from cluster.store_files import digest_of
 from pipelines.graph.key import canonical, sha256
 
-BLOCK = 1 << 20
 THREADS = min(4, os.cpu_count() or 1)
 NO_FILE = "neither a file nor a folder"  # a pipe, a device, a link that leads nowhere
 NOWHERE = (errno.ENOENT, errno.ELOOP)  # what following such a link says
@@ -37,15 +36,6 @@ class Found:
     stamp: str  # of sizes, inodes and times: changes when somebody writes
 
 
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes, 64 hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def files_digest(files: list[tuple[str, int, str]]) -> str:
     """Return one digest of [name, bytes, sha256]; a lone file has the name ""."""
     return sha256(canonical([list(entry) for entry in sorted(files)]))
@@ -55,7 +45,7 @@ def look(
     path: Path,
     *,
     where: str,
-    store: LocalStore,
+    store: Store,
     memory: Literal["use", "ignore"] = "use",
 ) -> Found:
     """Return the identity of a file or folder; only what changed since the last look is read.
@@ -95,7 +85,7 @@ def _digest(path: Path) -> str:
         if error.errno not in NOWHERE:
             raise
         regular = False
-    return file_digest(path) if regular else sha256(NO_FILE)
+    return digest_of(path) if regular else sha256(NO_FILE)
 
 
 def stamp_of(path: Path) -> str:
@@ -137,13 +127,14 @@ def _scan(
                 yield name, (mark.st_size, mark.st_ino, mark.st_mtime_ns)
 
 
-def _recall(store: LocalStore, folder: str, stamp: str) -> dict[tuple[str, Stamp], str]:
+def _recall(store: Store, folder: str, stamp: str) -> dict[tuple[str, Stamp], str]:
     """Return (name, stamp) -> digest of earlier looks: this very one, else all that there are."""
-    names = [f"{stamp}.json"] if store.exists(f"{folder}/{stamp}.json") else store.list(folder)
+    here = LocalStore(store.home)  # places and inodes mean something on this machine only
+    names = [f"{stamp}.json"] if here.exists(f"{folder}/{stamp}.json") else here.list(folder)
     known: dict[tuple[str, Stamp], str] = {}
     for name in names:
         try:
-            text = (store.read(f"{folder}/{name}") or b"{}").decode("utf-8", "surrogateescape")
+            text = (here.read(f"{folder}/{name}") or b"{}").decode("utf-8", "surrogateescape")
             record = json.loads(text)
             body = record.get("files", [])
             if record.get("sha256") == sha256(canonical(body)):
@@ -154,7 +145,7 @@ def _recall(store: LocalStore, folder: str, stamp: str) -> dict[tuple[str, Stamp
 
 
 def _remember(
-    store: LocalStore, place: str, *, path: Path, stamps: dict[str, Stamp], digests: dict[str, str]
+    store: Store, place: str, *, path: Path, stamps: dict[str, Stamp], digests: dict[str, str]
 ) -> None:
     now = time.time_ns()
     young = any(now - mark[2] < YOUNG_NS for mark in stamps.values())
@@ -164,4 +155,4 @@ def _remember(
     record = {"path": str(path), "sha256": sha256(canonical(body)), "files": body}
     with suppress(StorageError):  # without a memory the next look is slower, no more
         data = canonical(record).encode("utf-8", "surrogateescape")
-        store.put_new(place, data, sync="fast")
+        LocalStore(store.home).put_new(place, data, sync="fast")

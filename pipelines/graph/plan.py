@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
@@ -78,7 +78,7 @@ class Plan:
 
 def plan(
     graph: Graph,
-    store: LocalStore,
+    store: Store,
     cuts: Cuts | None = None,
     *,
     code: Code | None = None,

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from cluster.storage import LocalStore, StorageError
+from cluster.storage import StorageError, Store
 from pipelines.graph.closure import Code, changes
 from pipelines.graph.key import label, sha256
 from pipelines.graph.lookup import Identified, Lookup
@@ -13,6 +14,7 @@ from pipelines.graph.node import Node
 from pipelines.graph.record import Record, read_record
 from pipelines.graph.same_code import code_for
 
+AT_ONCE = 8  # texts written
 DIFF_LINES = 12  # shown of one definition
 TOO_LONG = 60  # characters of a value
 
@@ -33,7 +35,7 @@ class Past:
     records: tuple[Record, ...]
 
 
-def past(store: LocalStore, *, recipe: str, node: str) -> Past:
+def past(store: Store, *, recipe: str, node: str) -> Past:
     """Read the records under names/<recipe>/<node>."""
     found = [read_record(store, key) for key in store.list(f"names/{recipe}/{node}")]
     records = [record for record in found if record is not None]
@@ -73,12 +75,15 @@ def own_changes(node: Node, before: Past, *, settings: Any, lookup: Lookup) -> l
     return [*out, *_versions(old.get("keyed", {}), lookup.keyed)]
 
 
-def keep_texts(store: LocalStore, closure: Mapping[str, str], *, code: Code) -> None:
+def keep_texts(store: Store, closure: Mapping[str, str], *, code: Code) -> None:
     """Write the text of each definition under code/, so that a later run can show what changed."""
-    for digest in closure.values():
-        text = code.texts.get(digest)
-        if text is not None and not store.exists(_place(digest)):
-            store.put_new(_place(digest), text.encode(), sync="fast")
+
+    def keep(digest: str) -> None:
+        if not store.exists(_place(digest)):
+            store.put_new(_place(digest), code.texts[digest].encode(), sync="fast")
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # hundreds of requests where the store is a bucket
+        list(pool.map(keep, [digest for digest in closure.values() if digest in code.texts]))
 
 
 def _place(digest: str) -> str:
@@ -86,7 +91,7 @@ def _place(digest: str) -> str:
 
 
 def _code(
-    old: Mapping[str, str], new: Mapping[str, str], *, store: LocalStore, code: Code
+    old: Mapping[str, str], new: Mapping[str, str], *, store: Store, code: Code
 ) -> Iterable[Reason]:
     for name, how in changes(old, new):
         if how != "changed":
@@ -109,7 +114,7 @@ def _code(
         yield Reason(f"code: {name} (-{less} +{more} {plural})", tuple(cut), of="code")
 
 
-def _text(digest: str, *, store: LocalStore, code: Code) -> str | None:
+def _text(digest: str, *, store: Store, code: Code) -> str | None:
     if digest in code.texts:
         return code.texts[digest]
     try:

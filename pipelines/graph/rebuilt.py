@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from cluster.storage import LocalStore as Store
+from cluster.storage import Store
 from pipelines.graph.artifact import KINDS
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code, CodeError, changes

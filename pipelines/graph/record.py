@@ -4,14 +4,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from cluster.storage import DamagedError, LocalStore
+from cluster.storage import DamagedError, Store
+from cluster.store_files import Check
 from pipelines.graph.circumstances import boot
 from pipelines.graph.key import SCHEMA, Identity, canonical, sha256
-from pipelines.graph.outside import file_digest, files_digest
-
-SMALL = 1 << 20  # bytes: files up to this are hashed on first read, larger ones are only measured
+from pipelines.graph.outside import files_digest
 
 _whole: set[tuple[str, str, str]] = set()  # store, key, how: checked in this process
 
@@ -65,9 +64,21 @@ class Record:
         """Return the bytes of all files."""
         return sum(size for size, _ in self.files.values())
 
-    def place(self, store: LocalStore) -> Path:
-        """Return the folder of the artifact."""
-        return store.path(f"{home(self.key)}/{self.body['attempt']}")
+    @property
+    def name(self) -> str:
+        """Return the name of the artifact's folder in a store."""
+        return f"{home(self.key)}/{self.body['attempt']}"
+
+    def place(self, store: Store) -> Path:
+        """Return the folder of the artifact on this machine; it is brought here if it is not yet.
+
+        Raises:
+            DamagedError: the store gives other bytes than this record says; it was set aside.
+        """
+        try:
+            return store.folder(self.name, self.files)
+        except DamagedError as error:
+            raise set_aside(store, self, [str(error)]) from error
 
     def role(self, name: str, *, where: str) -> str:
         """Return the digest of one file or folder of the artifact.
@@ -99,7 +110,7 @@ def sealed(body: Mapping[str, Any]) -> bytes:
     return f'{text[:-1]},"sha256":"{sha256(text)}"}}'.encode()
 
 
-def read_record(store: LocalStore, key: str) -> Record | None:
+def read_record(store: Store, key: str) -> Record | None:
     """Return the record of a key; absent, torn, or of another format is None."""
     data = store.read(f"{home(key)}/manifest.json")
     body = None if data is None else parsed(data)
@@ -118,9 +129,7 @@ def parsed(data: bytes) -> dict[str, Any] | None:
         return None
 
 
-def faults(
-    store: LocalStore, record: Record, *, check: Literal["sizes", "small", "all"]
-) -> list[str]:
+def faults(store: Store, record: Record, *, check: Check) -> list[str]:
     """List what is wrong with the files of an artifact: missing, other size, other bytes.
 
     Bytes that were never flushed are all read: always by who uses them, and by everybody once the
@@ -130,37 +139,19 @@ def faults(
         return [fault for key, _ in record.units for fault in _unit_faults(store, key, check)]
     if record.fast and (check == "small" or record.may_be_torn):
         check = "all"
-    out: list[str] = []
-    place = record.place(store)
-    for name, (size, digest) in record.files.items():
-        path = place / name
-        try:
-            found = path.stat().st_size
-            if found != size:
-                out.append(f"{name} has {found} bytes, its record says {size}")
-            elif _is_read(size, check) and file_digest(path) != digest:
-                out.append(f"{name} has other bytes than its record says")
-        except FileNotFoundError:
-            out.append(f"{name} is missing")
-    return out
+    return store.faults(record.name, record.files, check=check)
 
 
-def _unit_faults(store: LocalStore, key: str, check: Literal["sizes", "small", "all"]) -> list[str]:
+def _unit_faults(store: Store, key: str, check: Check) -> list[str]:
     unit = read_record(store, key)
     if unit is None:
         return [f"unit {key[:12]} is missing"]
     return [f"unit {key[:12]}: {fault}" for fault in faults(store, unit, check=check)]
 
 
-def _is_read(size: int, check: str) -> bool:
-    return check == "all" or (check == "small" and size <= SMALL)
-
-
-def first_look(
-    store: LocalStore, record: Record, *, check: Literal["sizes", "small", "all"]
-) -> list[str]:
+def first_look(store: Store, record: Record, *, check: Check) -> list[str]:
     """Do as `faults`, once a process for each whole artifact."""
-    mark = (str(store.root), f"{record.key}/{record.body['attempt']}", check)
+    mark = (store.uri, record.name, check)
     if mark in _whole:
         return []
     found = faults(store, record, check=check)
@@ -169,7 +160,7 @@ def first_look(
     return found
 
 
-def set_aside(store: LocalStore, record: Record, found: Iterable[str]) -> DamagedError:
+def set_aside(store: Store, record: Record, found: Iterable[str]) -> DamagedError:
     """Move a damaged artifact to quarantine/ and return the error that says so."""
     place = move_aside(store, record)
     listed = "; ".join(list(found)[:3])
@@ -179,10 +170,10 @@ def set_aside(store: LocalStore, record: Record, found: Iterable[str]) -> Damage
     )
 
 
-def move_aside(store: LocalStore, record: Record) -> str:
+def move_aside(store: Store, record: Record) -> str:
     """Move an artifact and its record to quarantine/; return where its files are now."""
     place = store.set_aside(f"{home(record.key)}/manifest.json")
-    files = store.set_aside(f"{home(record.key)}/{record.body['attempt']}")
+    files = store.set_aside(record.name)
     return str(files or place)
 
 

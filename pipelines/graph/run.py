@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from cluster.executor import Executor
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.checks import check
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.claims import Claimant
@@ -23,7 +23,7 @@ from pipelines.graph.walker import Walker
 def walk(
     graph: Graph,
     *,
-    store: LocalStore,
+    store: Store,
     executor: Executor,
     emit: Emit,
     cuts: Cuts | None = None,

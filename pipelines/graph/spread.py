@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.commit import described, publish
 from pipelines.graph.lookup import Identified
 from pipelines.graph.payload import Call
@@ -42,7 +42,7 @@ class Spread:
         """Return how many of the list are there, and how many it has."""
         return sum(key in self.records for key in self.order), len(self.order)
 
-    def commit(self, store: LocalStore, call: Mapping[str, Any]) -> Record:
+    def commit(self, store: Store, call: Mapping[str, Any]) -> Record:
         """Create the map's record, when all of its units are there.
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cluster.storage import LocalStore as Store
+from cluster.storage import Store
 from pipelines.graph.key import SCHEMA
 from pipelines.graph.record import Record, home, parsed, read_record
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.storage import LocalStore as Store
+from cluster.storage import Store
 from pipelines.graph.key import sha256
 from pipelines.graph.record import Record, faults, home, move_aside
 from pipelines.graph.stored import MANIFEST, is_foreign, stored

@@ -1,14 +1,17 @@
 """Shards (+ Weights) -> Weights: the two stages of paper 5, each a gang of workers."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.workers import run_group
 from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
-from components.train.snapshot_folders import newest
-from pipelines.graph.node import Say, Task
+from components.train.snapshot_folders import Found, newest
+from pipelines.graph.node import AtHand, Here, Say, Task
+
+PARTS = "rank*.safetensors"  # of a checkpoint: one file a worker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +56,8 @@ def classify_worker(
     """Run one worker of stage I."""
     from components.train.fit_worker import train_stage1
 
-    return train_stage1(arg, rank=rank, world=world, say=say, wrap=wrap)
+    with _at_hand(arg, rank=rank) as own:
+        return train_stage1(own, rank=rank, world=world, say=say, wrap=wrap)
 
 
 def joint_worker(
@@ -62,7 +66,8 @@ def joint_worker(
     """Run one worker of stage II."""
     from components.train.fit_worker import train_stage2
 
-    return train_stage2(arg, rank=rank, world=world, say=say, wrap=wrap)
+    with _at_hand(arg, rank=rank) as own:
+        return train_stage2(own, rank=rank, world=world, say=say, wrap=wrap)
 
 
 def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
@@ -71,7 +76,8 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         places["weights"] = task.files("weights")["file"]
     run_on, cfg = task.run_on, task.cfg
     kept = task.scratch / "checkpoints"
-    start = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
+    task.at_hand.bring(kept)
+    start = _newest(task, kept)
     if start is not None:
         task.note(f"goes on from its checkpoint of step {start.step} of {cfg.stage.steps}")
     made = run_group(
@@ -83,6 +89,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
             "keep_in": kept,
             "checkpoint_every": run_on.checkpoint_every,
             "resume": None if start is None else start.folder,
+            "at_hand": task.at_hand,
             **places,
         },
         workers=run_on.workers,
@@ -94,12 +101,29 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         name=cfg.stage.__class__.__name__.lower(),
         say=task.say,
     )
+    task.at_hand.collect()
     return {
         "units": {"steps": cfg.stage.steps},
         "metrics": made["metrics"],
         "plan": made["plan"],
         "resumed_at": 0 if start is None else start.step,
     }
+
+
+def _at_hand(arg: Mapping[str, Any], *, rank: int) -> AbstractContextManager[dict[str, Any]]:
+    """Return a worker's argument with places of its own machine."""
+    plain = {name: value for name, value in arg.items() if name != "at_hand"}
+    hand: AtHand = arg.get("at_hand") or Here()
+    return hand.working(plain, rank=rank)
+
+
+def _newest(task: Task, kept: Path) -> Found | None:
+    """Return the newest whole checkpoint with the parts of all workers."""
+    while True:
+        found = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
+        if found is None or len(list(found.folder.glob(PARTS))) >= max(1, task.cfg.world):
+            return found
+        _set_aside(task, found.folder, "the part of a worker is missing")
 
 
 def _set_aside(task: Task, folder: Path, wrong: str) -> None:

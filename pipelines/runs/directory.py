@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +43,11 @@ class RunDirectory:
         place = self.path / "config.json"
         return json.loads(place.read_text())["config"] if place.is_file() else None
 
-    def finish(self, store: LocalStore, how: Mapping[str, Any]) -> None:
+    def finish(self, store: Store, how: Mapping[str, Any]) -> None:
         """Write how the run ended, once: what a driver says that was followed is not heard."""
         text = json.dumps(how, sort_keys=True, indent=1)
-        store.put_new(f"runs/{self.run}/finished.json", text.encode())
+        if store.put_new(f"runs/{self.run}/finished.json", text.encode()):
+            _here(self.path / "finished.json", text)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -57,23 +58,31 @@ def write_whole(path: Path, text: str) -> None:
     half.replace(path)
 
 
-def take(store: LocalStore, *, recipe: str, config: str) -> RunDirectory:
+def take(store: Store, *, recipe: str, config: str) -> RunDirectory:
     """Return the newest unfinished run of this config, or begin the next one.
 
     Args:
-        store: where runs are.
+        store: where runs are; those of an object store were brought here before.
         recipe: the first part of a run's id; ids are `<recipe>-<n>`, n from 1.
         config: digest of the resolved settings; the same settings go on with the same run.
     """
-    text = json.dumps({"version": 1, "config": config}).encode()
+    text = json.dumps({"version": 1, "config": config})
     while True:
         # a folder without its config is of a driver that begins now, or died then: meet it there
-        runs = [d for d in listed(store.root, recipe=recipe) if d.config() is not None]
+        runs = [d for d in listed(store.home, recipe=recipe) if d.config() is not None]
         for directory in reversed(runs):
             if directory.config() == config and directory.finished() is None:
                 return directory
         number = int(runs[-1].run.rpartition("-")[2]) + 1 if runs else 1
-        store.put_new(f"runs/{recipe}-{number}/config.json", text)  # or another driver was first
+        name = f"runs/{recipe}-{number}/config.json"
+        taken = None if store.put_new(name, text.encode()) else store.read(name)
+        _here(store.home / name, text if taken is None else taken.decode())
+
+
+def _here(path: Path, text: str) -> None:
+    """Write what an object store was told on this machine too; a folder has it already."""
+    if not path.is_file():
+        write_whole(path, text)
 
 
 def finished_before(store: Path, *, recipe: str, config: str) -> RunDirectory | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +13,7 @@ from cluster.failures import EXIT
 from cluster.lease import TTL_S, DeposedError, Lease
 from cluster.lease import take as own
 from cluster.session import open_session
-from cluster.storage import LocalStore, open_store
+from cluster.storage import Store, open_store
 from cluster.track import Sender, unsent
 from pipelines.graph.cuts import Cuts
 from pipelines.graph.forecast import machine_cpus
@@ -23,15 +22,16 @@ from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan, plan
 from pipelines.graph.run import walk
 from pipelines.graph.show import spoken_forecast
+from pipelines.runs.carried import bring_results, bring_runs, keep_run
 from pipelines.runs.directory import RunDirectory, finished_before, take
 from pipelines.runs.fenced import Fenced
 from pipelines.runs.journaled import Journaled, Seen
 from pipelines.runs.loading import Loaded
 from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_report
+from pipelines.runs.stopping import stopping
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
 
 GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +79,10 @@ def drive(
     """
     cuts = cuts or Cuts()
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
-    planned, root = plan(loaded.graph, found, cuts), found.root
+    planned, root = plan(loaded.graph, found, cuts), found.home
     if frozen == "yes":
         check_frozen(planned)
+    bring_runs(found, recipe=loaded.recipe)
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
@@ -89,19 +90,22 @@ def drive(
     away = where.away() if where else None
     if _is_ready(planned) and before is not None:
         _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
-        return _again(planned, before, emit, where=where, waiting=waiting)
+        return _again(planned, before, emit, store=found, where=where, waiting=waiting)
     place = open_store(store)
+    where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
     directory = take(place, **names)
     with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
-            return _again(planned, directory, emit, where=where, waiting=waiting)
+            return _again(planned, directory, emit, store=place, where=where, waiting=waiting)
         journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
         _tell(journal, _outlook(planned, address))
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
         run = _Run(loaded, directory, planned, place, cuts, lease, journal, where, rules)
-        return replace(run.go(executor, address), unsent=journal.close())
+        finished = replace(run.go(executor, address), unsent=journal.close())
+        keep_run(place, directory, say=_noting(emit))
+        return finished
 
 
 def _outlook(planned: Plan, address: str) -> str | None:
@@ -123,7 +127,7 @@ class _Run:
     loaded: Loaded
     directory: RunDirectory
     planned: Plan
-    store: LocalStore
+    store: Store
     cuts: Cuts
     lease: Lease
     journal: Journaled
@@ -134,7 +138,7 @@ class _Run:
         """Walk the graph, and write how that ended unless another driver owns the run by then."""
         fenced = Fenced(self.lease, self.journal)
         ready, started = _is_ready(self.planned), time.monotonic()
-        with _stopping() as stop, _executor(executor, address, fenced, ready=ready) as calls:
+        with stopping() as stop, _executor(executor, address, fenced, ready=ready) as calls:
             outcome = walk(
                 self.loaded.graph,
                 store=self.store,
@@ -218,6 +222,7 @@ def _again(
     before: RunDirectory,
     emit: Seen,
     *,
+    store: Store,
     where: Tracked | None,
     waiting: Sequence[RunDirectory],
 ) -> Finished:
@@ -225,6 +230,7 @@ def _again(
 
     Only what that run has not sent yet is tracked.
     """
+    bring_results(store, before.run)
     how = before.finished() or {}
     nodes: dict[str, dict[str, Any]] = {}
     for entry in planned.nodes:
@@ -232,6 +238,8 @@ def _again(
             nodes[entry.name] = {"state": "cached", "key": entry.key, "seconds": 0.0}
             emit({"event": "node", "node": entry.name, "state": "cached", "key": entry.key})
     kept = {name: how.get(name) for name in ("model", "report", "tracking")}
+    for name, place in (("model", before.model), ("report", before.report)):
+        kept[name] = kept[name] and str(place)  # on this machine, whichever made it
     left = 0
     for sender in _send(where, waiting, emit) if where else []:
         left += sender.close()
@@ -261,39 +269,6 @@ def _executor(
 
     with open_session(address, say=say):
         yield EXECUTORS["ray"]()
-
-
-class _Stop:
-    """Whether and by which signal a run was asked to stop."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def asked(self) -> bool:
-        """Return whether the first signal came."""
-        return self.number is not None
-
-    def note(self, number: int, frame: object) -> None:
-        """Take a signal: the first asks, the second stops at once."""
-        del frame
-        if self.number is not None:
-            raise KeyboardInterrupt(number)
-        self.number = number
-
-
-@contextlib.contextmanager
-def _stopping() -> Generator[_Stop]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a stop that keeps what is done."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {s: signal.signal(s, stop.note) for s in STOPS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _without_unsent(finished: Finished) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.storage import LocalStore as Store
-from cluster.storage import StoreError, open_store
+from cluster.storage import Store, StoreError, open_store
 from pipelines.graph.garbage import Doomed, Kind, find_garbage, sweep
 from pipelines.graph.record import Record
 from pipelines.graph.stored import stored
@@ -40,7 +39,7 @@ def open_marked(where: str, *, mode: Literal["read", "write"] = "read") -> Store
     store = open_store(where, mode="read")
     if not store.exists("format"):
         raise StoreError(
-            f"--store: no store is here (there is no 'format' in it); got {store.root}. "
+            f"--store: no store is here (there is no 'format' in it); got {store.uri}. "
             "Name the store of a run."
         )
     return store if mode == "read" else open_store(where)

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.lease import Watch, holder, journal
-from cluster.measuring import measure
-from cluster.storage import LocalStore as Store
+from cluster.storage import Store
 from pipelines.graph.garbage import Roots
 from pipelines.runs.fenced import recorded
 
@@ -98,7 +97,7 @@ def _stamp(store: Store, run: str) -> float:
     """Return when something was last written of a run, without a look at its large files."""
     places = [f"runs/{run}/{name}" for name in ("config.json", "finished.json", "events.jsonl")]
     places += [f"runs/{run}/journal/{name}" for name in store.list(f"runs/{run}/journal")[-1:]]
-    return max((found[1] for place in places if (found := measure(store, place))), default=0.0)
+    return max((found[1] for place in places if (found := store.measure(place))), default=0.0)
 
 
 def _begun(store: Store, run: str) -> float:
@@ -106,5 +105,5 @@ def _begun(store: Store, run: str) -> float:
     held = holder(list(journal(store, f"runs/{run}").since(1)))
     names = store.list(f"runs/{run}/journal")
     place = names[held.epoch - 1] if held and held.epoch <= len(names) else names[0]
-    found = measure(store, f"runs/{run}/journal/{place}")
+    found = store.measure(f"runs/{run}/journal/{place}")
     return found[1] if found else 0.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.journal import every_event
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.node import upstream
 from pipelines.graph.outcome import NodeOutcome, Outcome
 from pipelines.graph.plan import Plan, Planned
@@ -47,7 +47,7 @@ def _notes(events: Path) -> dict[str, list[str]]:
     return found
 
 
-def records_of(outcome: Outcome, store: LocalStore) -> dict[str, Record]:
+def records_of(outcome: Outcome, store: Store) -> dict[str, Record]:
     """Return the records of the nodes that are there, by name."""
     found = {
         name: read_record(store, ended.key)

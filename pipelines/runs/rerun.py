@@ -8,8 +8,7 @@ from typing import Any, Literal
 from cluster.call import EXECUTORS
 from cluster.executor import Executor
 from cluster.session import open_session
-from cluster.storage import LocalStore as Store
-from cluster.storage import StoreError, open_store
+from cluster.storage import Store, StoreError, open_store
 from pipelines.graph.closure import Code
 from pipelines.graph.lineage import UnknownResultError, events, named, tree
 from pipelines.graph.lookup import Lookup
@@ -60,7 +59,7 @@ def _meant(store: Store, name: str) -> list[Record]:
         return found
     listed = ", ".join(runs[-5:]) or "none"
     raise UnknownResultError(
-        f"ARTIFACT: nothing of this name is in {store.root}; got '{name}'. Name a key or a node "
+        f"ARTIFACT: nothing of this name is in {store.uri}; got '{name}'. Name a key or a node "
         f"(vocabox store ls), a model's folder, or a run: {listed}."
     )
 
@@ -87,7 +86,7 @@ def rerun(
     if len(meant) > 1:
         listed = ", ".join(f"{r.key[:12]} ({r.body['node']})" for r in meant[:5])
         raise UnknownResultError(f"ARTIFACT: one result is made again; got {listed}. Name one.")
-    if open_store(into, mode="read").root.resolve() == store.root.resolve():
+    if open_store(into, mode="read").uri == store.uri:
         raise StoreError(f"--rerun: another store is needed; got {into}. Name a new folder.")
     graph, records = rebuild(store, meant[0], code=code)
     _check_files(graph, records, store)

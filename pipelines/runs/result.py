@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from cluster.storage import LocalStore
+from cluster.storage import Store
 from pipelines.graph.outcome import Outcome
 from pipelines.graph.plan import Plan
 from pipelines.graph.record import Record
@@ -73,12 +73,12 @@ def write_report(
     planned: Plan,
     outcome: Outcome,
     *,
-    store: LocalStore,
+    store: Store,
     metrics: Mapping[str, float | None],
     reason: str | None,
 ) -> str:
     """Write the run's page; return its place. A part that cannot be had is a note on it."""
-    commands = [command("show", str(loaded.file), loaded.overrides, store=str(store.root))]
+    commands = [command("show", str(loaded.file), loaded.overrides, store=store.uri)]
     if MODEL in outcome.artifacts:
         predict = command("predict", str(directory.model))
         commands.insert(0, f"{predict} PICTURES --out detections.json --draw pictures")
@@ -127,5 +127,5 @@ def _curves(directory: RunDirectory, planned: Plan, made: Mapping[str, Record]) 
     return {entry.name: found[entry.name] for entry in planned.nodes if entry.name in found}
 
 
-def _previous(loaded: Loaded, directory: RunDirectory, store: LocalStore) -> Previous | None:
-    return previous_run(directory, store=store.root, recipe=loaded.recipe, settings=loaded.resolved)
+def _previous(loaded: Loaded, directory: RunDirectory, store: Store) -> Previous | None:
+    return previous_run(directory, store=store.home, recipe=loaded.recipe, settings=loaded.resolved)

@@ -1,21 +1,23 @@
-"""The six verbs, and opening a store."""
+"""The verbs of a store in a folder, and opening a store."""
 
 import errno
 import os
 import pickle
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cluster import storage
-from cluster.storage import LocalStore, StorageError, StoreError, open_store
+from cluster.disk import Disk
+from cluster.local_store import LocalStore
+from cluster.storage import DamagedError, StorageError, StoreError, open_store
+from tests.faults.disks import FaultDisk
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
-    return open_store(str(tmp_path / "store"))
+    open_store(str(tmp_path / "store"))
+    return LocalStore(tmp_path / "store")
 
 
 def test_the_six_verbs(store: LocalStore, tmp_path: Path) -> None:
@@ -63,32 +65,23 @@ def test_one_of_many_writers_wins_and_readers_see_all_or_nothing(store: LocalSto
     assert os.listdir(store.root / "a") == ["one"]
 
 
-@pytest.mark.parametrize("fault", ["write", "fsync", "link", "open"])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("kind", ["ENOSPC", "EIO", "EROFS"])
+@pytest.mark.parametrize("operation", ["mkdir", "write_new", "fsync"])
 def test_a_full_or_broken_disk_leaves_the_name_absent(
-    store: LocalStore, fault: str, number: int, monkeypatch: pytest.MonkeyPatch
+    store: LocalStore, operation: str, kind: str
 ) -> None:
-    real_write = os.write
-
-    def broken(*args: Any, **more: Any) -> int:
-        if fault == "write":
-            real_write(args[0], b"half")
-        raise OSError(number, os.strerror(number))
-
-    if fault == "open":
-        monkeypatch.setattr(Path, "open", broken)
-    else:
-        monkeypatch.setattr(os, fault, broken)
-        if fault == "link":  # the way without links writes too
-            monkeypatch.setattr(storage, "_create", broken)
+    plain = FaultDisk()
+    LocalStore(store.root, disk=plain).put_new("b/b", b"whole")
+    at = [name for name, _ in plain.log].index(operation) + 1
+    broken = LocalStore(store.root, disk=FaultDisk(at=at, kind=kind))
     with pytest.raises(
         StorageError, match=r"store: .*/a/b cannot be read or written; got"
     ) as caught:
-        store.put_new("a/b", b"whole")
-    monkeypatch.undo()
-    assert caught.value.errno == number
+        broken.put_new("a/b", b"whole")
+    assert caught.value.errno == getattr(errno, kind)
+    assert ("bytes free" in str(caught.value)) == (kind == "ENOSPC")
     assert store.read("a/b") is None
-    assert os.listdir(store.root / "a") == []
+    assert not (store.root / "a").exists() or os.listdir(store.root / "a") == []
     assert store.put_new("a/b", b"whole")
 
 
@@ -98,48 +91,47 @@ def test_a_full_or_broken_disk_leaves_the_name_absent(
      (errno.EROFS, StoreError), (errno.EACCES, StoreError)],
 )  # fmt: skip
 def test_a_store_without_room_is_a_fault_of_storage_from_the_start(
-    store: LocalStore, number: int, raised: type, monkeypatch: pytest.MonkeyPatch
+    store: LocalStore, number: int, raised: type
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
+    class Full(Disk):
+        def write_new(self, path: Path, data: bytes | Path) -> None:
+            raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(raised, match=os.strerror(number)):
-        open_store(str(store.root))
+        open_store(str(store.root), disk=Full())
     open_store(str(store.root), mode="read")
 
 
-def test_a_file_system_without_links_still_makes_whole_names(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_links(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
+def test_a_second_write_flushes_what_a_first_left_open(store: LocalStore) -> None:
+    disk = FaultDisk()
+    quick = LocalStore(store.root, disk=disk)
+    quick.put_new("a/b/one", b"1", sync="fast")
+    assert "fsync" not in [name for name, _ in disk.log]
+    disk.log.clear()
+    quick.put_new("a/b/two", b"2")
+    flushed = [path.removeprefix(str(store.root)) for name, path in disk.log if name == "fsync"]
+    assert {"", "/a", "/a/b"} <= set(flushed)
 
-    monkeypatch.setattr(os, "link", no_links)
-    assert store.put_new("a/b", b"one")
-    assert not store.put_new("a/b", b"two")
+
+def test_a_file_system_without_links_still_makes_whole_names(store: LocalStore) -> None:
+    plain = LocalStore(store.root, disk=NoLinks())
+    assert plain.put_new("a/b", b"one")
+    assert not plain.put_new("a/b", b"two")
+    assert plain.read("a/b") == b"one"
+    assert os.listdir(store.root / "a") == ["b"]
+
+
+def test_a_link_that_says_it_failed_and_did_not_counts(store: LocalStore) -> None:
+    assert LocalStore(store.root, disk=Stale()).put_new("a/b", b"one")
     assert store.read("a/b") == b"one"
-
-
-def test_a_link_that_says_it_failed_and_did_not_counts(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.link
-
-    def lies(*args: Any, **more: Any) -> None:
-        real(*args, **more)
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "link", lies)
-    assert store.put_new("a/b", b"one")
 
 
 def test_setting_aside_keeps_what_was_there(store: LocalStore) -> None:
     store.put_new("a/b", b"bad")
     place = store.set_aside("a/b")
     assert place is not None
-    assert place.read_bytes() == b"bad"
-    assert place.parent == store.root / "quarantine"
+    assert Path(place).read_bytes() == b"bad"
+    assert Path(place).parent == store.root / "quarantine"
     assert store.read("a/b") is None
     assert store.set_aside("a/b") is None
 
@@ -168,9 +160,11 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     ("where", "message"),
     [
         (
-            "s3://bucket/x",
-            r"--store: stores on s3:// are not there yet; got 's3://bucket/x'\. Name a",
+            "gcs://bucket/x",
+            r"--store: no store has the scheme 'gcs' \(of Google's buckets it is gs\)",
         ),
+        ("s3:///x", r"--store: a bucket is needed; got 's3:///x'\. Name s3://bucket/prefix\."),
+        ("s3://me:word@b/x", r"--store: must hold no password; got 's3://\*\*\*@b/x'\."),
         ("ftp://x/y", r"--store: no store has the scheme 'ftp'; got 'ftp://x/y'\. Name a folder"),
         ("", r"--store: a folder is needed; got ''\. Name one\."),
         ("{tmp}/file", r"--store: must be a folder; got a file, .*/file\. Name another place\."),
@@ -189,21 +183,39 @@ def test_what_is_no_store_is_refused(tmp_path: Path, where: str, message: str) -
         open_store(where.format(tmp=tmp_path))
 
 
-def test_a_place_that_cannot_be_written_is_refused_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_place_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     open_store(str(tmp_path / "s"))
-
-    def read_only(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(Path, "write_bytes", read_only)  # tests may run as root: chmod is no help
     with pytest.raises(StoreError, match=r"/s cannot be written; got 'Read-only file system'"):
-        open_store(str(tmp_path / "s"))
+        open_store(str(tmp_path / "s"), disk=FaultDisk(at=1, kind="EROFS"))
+
+
+def test_a_worker_joins_only_what_it_sees(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"must be seen by every machine that works; got .*/s, wh"):
+        open_store(str(tmp_path / "s"), mode="join")
+    assert not (tmp_path / "s").exists()
+    open_store(str(tmp_path / "s"))
+    disk = FaultDisk(at=1, kind="EROFS")
+    open_store(str(tmp_path / "s"), mode="join", disk=disk)  # the driver has tried already
+    assert disk.log == []
+
+
+class Stale(Disk):
+    """A disk as NFS is: a link that was made may be told to have failed."""
+
+    def link(self, path: Path, name: Path) -> None:
+        super().link(path, name)
+        raise OSError(errno.EIO, "Input/output error")
+
+
+class NoLinks(Disk):
+    """A file system that has no links."""
+
+    def link(self, path: Path, name: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
 
 
 def test_errors_cross_processes() -> None:
-    for error in (StoreError("x"), StorageError(28, "y"), storage.DamagedError("z")):
+    for error in (StoreError("x"), StorageError(28, "y"), DamagedError("z")):
         again = pickle.loads(pickle.dumps(error))  # noqa: TID251
         assert (type(again), str(again)) == (type(error), str(error))
 

@@ -4,7 +4,7 @@
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
     python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
     python -m tests.faults takeover [--every 1]           stopped, followed and woken, everywhere
-    python -m tests.faults commits                      a kill at every operation of a commit
+    python -m tests.faults store                        every fault at every operation of a commit
 
 Exit code 1 when something was lost, torn or done twice, or when a fault planted on purpose was
 not found.
@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults import commits, driver, page, takeover
+from tests.faults import bucket_commits, commits, driver, page, power, takeover
 from tests.faults.kill import kill
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
@@ -51,15 +51,34 @@ def _kill(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]]
     return found, whole == len(trials) and not missed and not idle
 
 
-def _commits(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
-    del given
-    count, torn = commits.points(folder / "ours")
-    planted, caught = commits.points(folder / "planted", run=commits.manifest_first)
-    print(f"{count} operations: {len(torn)} torn {torn[:3]}")
-    print(f"manifest first, planted: {planted} operations: {len(caught)} torn {caught[:2]}")
-    rows = [{"row": "ours", "operations": count, "torn": torn},
-            {"row": "manifest first", "operations": planted, "torn": caught}]  # fmt: skip
-    return rows, count > 0 and not torn and bool(caught)
+def _store(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    rows: list[dict[str, Any]] = []
+
+    def note(what: str, count: int, wrong: list[str]) -> None:
+        print(f"{what}: {count} points, {len(wrong)} wrong {wrong[:2]}", flush=True)
+        rows.append({"row": what, "points": count, "wrong": wrong})
+
+    for before, what in (("", "commit"), ("torn", "commit over a torn record")):
+        for found in commits.every_kind(folder / (before or "fresh"), before=before):
+            note(f"{what}, {found.kind}", found.operations, found.wrong)
+    cut = power.power_cuts(_new(folder / "cut"), seed=given.seed)
+    note("power cut", cut.images, [*cut.torn, *["lost after it was done"] * cut.lost])
+    for what, found in bucket_commits.every_kind(folder / "bucket"):
+        note(f"commit in a bucket, {what}", found.operations, found.wrong)
+    good = all(row["points"] > 0 and not row["wrong"] for row in rows)
+    for name, planted in commits.PLANTED.items():
+        with planted():
+            found = commits.points(folder / name, kind="half write")
+        note(f"PLANTED {name}, half write", found.operations, found.wrong)
+        good = good and bool(found.wrong)
+    blind = power.power_cuts(_new(folder / "blind"), flushes=False, seed=given.seed)
+    note("PLANTED no flush, power cut", blind.images, blind.torn)
+    return rows, good and bool(blind.torn)
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
@@ -91,7 +110,7 @@ ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
     "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
     "takeover": (_takeover, "a driver stopped at every operation, followed and woken; 6 minutes"),
-    "commits": (_commits, "every operation of a commit, and a wrong order planted; 10 s"),
+    "store": (_store, "every fault at every operation of a commit, and four planted; 1 minute"),
 }
 
 

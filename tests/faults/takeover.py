@@ -19,9 +19,10 @@ from cluster.lease import Lease, journal
 from cluster.numbered import Numbered, Record
 from cluster.storage import LocalStore, open_store
 from pipelines.graph.record import faults, read_record
-from tests.faults.commits import EVENTS
 from tests.faults.toy import RUN, be_driver, toy
 
+# what a driver does to the disk, as Python tells of it
+EVENTS = ("open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree")
 SILENCE_S = 0.3  # after which the second driver takes over
 DEPOSED, DONE = EXIT["owned"], EXIT["done"]
 

@@ -1,13 +1,17 @@
 """Short forms of `python -m tests.faults`, and that the harness finds what it looks for."""
 
+import os
 import random
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults import commits, page, takeover
+from tests.faults import commits, page, power, takeover
 from tests.faults.command import records
+from tests.faults.disks import KINDS
 from tests.faults.driver import drivers
 from tests.faults.kill import Trial, compare, kill_once, unbroken
 
@@ -30,15 +34,47 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trial, Path, Path]
     return trial, alone, store
 
 
-def test_a_commit_killed_at_each_operation_is_absent_or_whole(tmp_path: Path) -> None:
-    operations, torn = commits.points(tmp_path)
-    assert operations > 20
-    assert torn == []
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder in memory where there is one: thousands of flushes take minutes on a disk."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
-def test_a_record_written_before_its_files_is_found(tmp_path: Path) -> None:
-    _, torn = commits.points(tmp_path, run=commits.manifest_first, first_only=True)
-    assert any("is missing" in text for text in torn)
+@pytest.mark.parametrize(
+    ("before", "kinds"), [("", KINDS), ("torn", ("crash after", "half write", "ENOSPC"))]
+)
+def test_a_fault_at_each_operation_of_a_commit_leaves_it_absent_or_whole(
+    memory: Path, before: str, kinds: tuple[str, ...]
+) -> None:
+    for found in commits.every_kind(memory, kinds=kinds, before=before):
+        assert found.operations > 30, found.kind
+        assert found.wrong == []
+
+
+def test_a_power_cut_leaves_it_absent_or_whole(memory: Path) -> None:
+    cut = power.power_cuts(memory)
+    assert cut.images > 500
+    assert cut.whole > 100
+    assert (cut.torn, cut.lost) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("planted", "text"), [("manifest first", "is missing"), ("in place", "cannot be read")]
+)
+def test_a_fault_planted_on_purpose_is_found(memory: Path, planted: str, text: str) -> None:
+    with commits.PLANTED[planted]():
+        found = commits.points(memory, kind="half write", first_only=True)
+    assert any(text in wrong for wrong in found.wrong)
+
+
+def test_a_disk_that_never_flushes_is_found(memory: Path) -> None:
+    cut = power.power_cuts(memory, flushes=False)
+    assert cut.torn
+    assert cut.lost
 
 
 @pytest.mark.ray

@@ -91,7 +91,9 @@ def test_B19_store(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "full" / "thesis.tex").write_text("")
     refused(
         "run page.yaml --store ftp://host/x",
-        "run page.yaml --store s3://bucket/x",
+        "run page.yaml --store gcs://bucket/x",
+        "run page.yaml --store s3:///x",
+        "run page.yaml --store s3://me:word@bucket/x",
         "run page.yaml --store file",
         "run page.yaml --store file/below",
         "run page.yaml --store full",

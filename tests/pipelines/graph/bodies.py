@@ -2,15 +2,19 @@
 
 import json
 import os
+import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cluster.call import InProcessExecutor
-from cluster.storage import LocalStore, open_store
+from cluster.local_store import LocalStore
+from cluster.storage import open_store
 from pipelines.graph.artifact import FILES
 from pipelines.graph.node import Graph, Node, Outside, RunOn, Task, View
 from pipelines.graph.run import walk
+
+LARGE = 600_000  # bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,11 @@ def parity(task: Task) -> None:
     (task.out / "value.json").write_text(json.dumps(value % 2))
 
 
+def large(task: Task) -> None:
+    """Write many bytes that do not compress, the same at each time."""
+    (task.out / "large.bin").write_bytes(random.Random(task.cfg.value).randbytes(LARGE))
+
+
 def nothing(task: Task) -> None:
     _mark(task)
 
@@ -105,7 +114,8 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.store: LocalStore = open_store(str(folder / "store"))
+        open_store(str(folder / "store"))
+        self.store = LocalStore(folder / "store")
         self.events: list[dict[str, Any]] = []
 
     def walk(self, graph: Graph, **more: Any) -> Any:

@@ -50,13 +50,13 @@ def test_a_second_look_reads_nothing(
     tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    real = outside.file_digest
+    real = outside.digest_of
 
     def count(path: Path) -> str:
         read.append(path)
         return real(path)
 
-    monkeypatch.setattr(outside, "file_digest", count)
+    monkeypatch.setattr(outside, "digest_of", count)
     folder = _folder(tmp_path / "one")
     first = _digest(folder, store)
     assert len(read) == 2
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_unicode_is_remembered(
     folder = _folder(tmp_path / "one")
     (folder / "a.txt").rename(folder / os.fsdecode(b"caf\xe9.txt"))
     first = _digest(folder, store)
-    monkeypatch.setattr(outside, "file_digest", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr(outside, "digest_of", lambda path: pytest.fail(f"{path} is read again"))
     assert _digest(folder, store) == first
 
 
