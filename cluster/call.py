@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from cluster.board import ANSWER_S, PACE_S, Board, BoardReporter, Record
+from cluster.board import ANSWER_S, PACE_S, Board, BoardAsker, BoardReporter, Record
 from cluster.executor import Executor, Finished, Fn, called
 from cluster.failures import Failure, failure_of
 from cluster.ray_faults import fault_of
@@ -114,6 +114,11 @@ class RayExecutor:
     def listen(self, heard: Callable[[], None]) -> None:
         """Do nothing: calls run elsewhere, and whoever waits looks meanwhile."""
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Make what a body asks; it may be sent to any worker, so it asks the board."""
+        del stop
+        return BoardAsker(self._board)
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call; an old answer if the board is busy or gone."""
         if time.monotonic() - self._asked < PACE_S:
@@ -131,9 +136,19 @@ class RayExecutor:
         numbers, self._numbers = self._numbers, []
         return numbers
 
-    def cancel(self, *, grace_s: float = GRACE_S) -> None:
-        """Stop all calls: ask, wait up to `grace_s` seconds, then kill their processes."""
+    def cancel(self, *, patience_s: float = 0.0, grace_s: float = GRACE_S) -> None:
+        """Stop all calls: ask, wait up to `grace_s` seconds, then kill their processes.
+
+        With patience, those that ask hear of it before and may end by themselves; what ends does
+        so with the kind `preempted` and what it kept, or with its value.
+        """
         refs = list(self._running)
+        if refs and patience_s:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.get(self._board.ask.remote(), timeout=ANSWER_S)
+            _, refs = self._ray.wait(
+                refs, num_returns=len(refs), timeout=patience_s, fetch_local=False
+            )
         self._cancelled |= set(refs)
         for force, patience in ((False, grace_s), (True, 3.0)):
             for ref in refs:
@@ -212,6 +227,10 @@ class InProcessExecutor:
         """Call `heard` at each record."""
         self._board.heard = heard
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Return what the walk asks itself: it waits in this process while a body runs."""
+        return stop
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         latest, numbers = self._board.take()
@@ -225,8 +244,9 @@ class InProcessExecutor:
         numbers, self._numbers = self._numbers, []
         return numbers
 
-    def cancel(self) -> None:
+    def cancel(self, *, patience_s: float = 0.0) -> None:
         """Forget the calls that have not begun."""
+        del patience_s
         self._queue.clear()
 
     def close(self) -> None:

@@ -58,6 +58,13 @@ class Executor(Protocol):
         """Call `heard` at each record of a call that `wait` itself runs; the others need none."""
         ...
 
+    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Make what a body asks now and then: whether to keep what is done, and end.
+
+        `stop` is what the walk asks itself; it counts where both are in one process.
+        """
+        ...
+
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         ...
@@ -66,8 +73,8 @@ class Executor(Protocol):
         """Return the records with metrics since the last time."""
         ...
 
-    def cancel(self) -> None:
-        """Stop all calls within seconds."""
+    def cancel(self, *, patience_s: float = 0.0) -> None:
+        """Stop all calls within seconds; first, give those that ask `patience_s` to keep theirs."""
 
     def close(self) -> None:
         """Give back what the executor holds."""

@@ -110,6 +110,7 @@ def _never(reason: str) -> Policy:
 
 POLICIES: dict[str, Policy] = {
     "lost": _lost,  # a worker, an actor or a machine died
+    "cut_off": _lost,  # a worker lost its neighbours, and nobody says why
     "preempted": _preempted,
     "memory": _memory,  # ours
     "machine_full": _machine_full,  # a neighbour's
@@ -121,6 +122,8 @@ POLICIES: dict[str, Policy] = {
     "numerical": _never("numerical"),
     "owned": _never("owned"),  # another driver works on the run
     "other_code": _never("infrastructure"),  # the worker's source is not the driver's
+    "no_room": _never("infrastructure"),  # wanted resources never came
+    "used_up": _never("infrastructure"),  # lost too often inside one job, which counted itself
     "cancelled": _never("interrupted"),
     "unknown": _once,  # an error of the runtime that this table does not know
 }
@@ -137,6 +140,7 @@ NAMED = {
     "OutsideError": "bad_input",
     "CancelledError": "cancelled",
     "KeyboardInterrupt": "cancelled",
+    "PreemptedError": "preempted",
     "MemoryError": "memory",
 }
 STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,16 +22,28 @@ from typing import Any, cast
 from cluster.failures import Failure
 from cluster.ray_faults import GroupError, first, worker_error
 from cluster.rendezvous import join, meeting_url, part, pinned
+from cluster.workers import Group
 
 WARM = ["torch", "torch._dynamo"]  # what every child would import, for 3 s of CPU
 SETTLE_S = 1.0  # after a first error: who died, and who only lost its neighbour
-Message = tuple[str, Any]  # ("say", (values, metrics)) | ("done", value) | ("failed", ...)
+LOOK_S = 0.2  # between two looks at `asked`
+Message = tuple[str, Any]  # ("say", (values, metrics)) | ("note", text) | ("done", value) | ...
+Said = Callable[..., None]
 
 
-def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) -> Any:
+def run_processes(
+    job: dict[str, Any],
+    *,
+    scratch: Path,
+    name: str,
+    say: Said,
+    note: Said,
+    asked: Callable[[], bool],
+) -> Any:
     """Run `job` in one process a rank and return rank 0's value; raise GroupError."""
     context = _context()
-    job = {**job, "url": meeting_url(scratch), "name": name}
+    stop = context.Event()
+    job = {**job, "url": meeting_url(scratch), "name": name, "stop": stop}
     ends: list[Connection] = []
     children: list[BaseProcess] = []
     try:
@@ -42,7 +54,13 @@ def run_processes(job: dict[str, Any], *, scratch: Path, name: str, say: Any) ->
             theirs.close()
             ends.append(mine)
             children.append(child)
-        return _listen(ends, children, name=name, say=say)
+        heard = {"say": lambda body: say(*body[0], **body[1]), "note": note}
+
+        def look() -> None:
+            if asked():
+                stop.set()
+
+        return _listen(ends, children, name=name, heard=heard, look=look)
     finally:
         _end(children)
         for end in ends:
@@ -60,28 +78,43 @@ def _context() -> Any:
     return context
 
 
-def _may_fork() -> bool:
+def safe_to_fork() -> bool:
+    """Say whether a child may begin as a copy of this process: it has no threads and no GPU."""
     if sys.platform != "linux" or threading.active_count() > 1 or "ray" in sys.modules:
         return False
-    import torch
-    import torch._dynamo  # pyright: ignore[reportUnusedImport] - each child would, for 1.3 s
-
-    return not torch.cuda.is_initialized()
+    torch = sys.modules.get("torch")
+    return torch is None or not torch.cuda.is_initialized()
 
 
-def _listen(ends: list[Connection], children: list[BaseProcess], *, name: str, say: Any) -> Any:
+def _may_fork() -> bool:
+    if not safe_to_fork():
+        return False
+    import torch._dynamo  # noqa: F401  # pyright: ignore[reportUnusedImport] - each child would, for 1.3 s
+
+    return True
+
+
+def _listen(
+    ends: list[Connection],
+    children: list[BaseProcess],
+    *,
+    name: str,
+    heard: Mapping[str, Said],
+    look: Callable[[], None],
+) -> Any:
     """Pass on what rank 0 says until all are done; stop at the first error."""
     open_ends = dict(zip(ends, range(len(ends)), strict=True))
     value: Any = None
     faults: list[tuple[float, Failure]] = []
     until = float("inf")
     while open_ends and time.monotonic() < until:
-        for ready in wait(list(open_ends), timeout=0.2):
+        look()
+        for ready in wait(list(open_ends), timeout=LOOK_S):
             end = cast("Connection", ready)
             rank = open_ends[end]
             kind, body = _receive(end)
-            if kind == "say":
-                say(*body[0], **body[1])
+            if kind in heard:
+                heard[kind](body)
                 continue
             del open_ends[end]
             if kind == "done":
@@ -89,7 +122,7 @@ def _listen(ends: list[Connection], children: list[BaseProcess], *, name: str, s
                 continue
             children[rank].join(SETTLE_S)
             where = f"{name} rank {rank}"
-            faults.append(body if kind == "failed" else (0.0, _gone(children[rank], where)))
+            faults.append(body if kind == "failed" else (0.0, gone(children[rank], where)))
             until = min(until, time.monotonic() + SETTLE_S)
     if faults:
         raise GroupError(first(faults))
@@ -103,7 +136,8 @@ def _receive(end: Connection) -> Message:
         return "gone", None
 
 
-def _gone(child: BaseProcess, where: str) -> Failure:
+def gone(child: BaseProcess, where: str) -> Failure:
+    """Return the failure of a child that ended without a word."""
     code = child.exitcode
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return Failure("lost", where, f"{where}: a worker process died; got {how}.")
@@ -131,13 +165,21 @@ def _child(job: dict[str, Any], rank: int, end: Connection) -> None:
         if rank == 0:
             end.send(("say", (values, metrics)))
 
+    def _note(text: str) -> None:
+        if rank == 0:
+            end.send(("note", text))
+
     world: int = job["world"]
+    group = Group(
+        rank=rank, world=world, say=_say, note=_note, wrap=_wrap, share=_share,
+        asked=job["stop"].is_set,
+    )  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pinned(job["threads"]):
             join(backend=job["backend"], url=job["url"], rank=rank, world=world)
-            value = job["fn"](job["arg"], rank=rank, world=world, say=_say, wrap=_wrap)
+            value = job["fn"](job["arg"], group)
             part()
     except Exception as error:
         told = worker_error(error, where=f"{job['name']} rank {rank}")
@@ -146,6 +188,19 @@ def _child(job: dict[str, Any], rank: int, end: Connection) -> None:
         os._exit(1)  # the group may be stuck in a collective that will never end
     end.send(("done", value if rank == 0 else None))
     end.close()
+
+
+def _share(value: Any) -> Any:
+    from torch.distributed import broadcast_object_list, get_backend, get_rank
+
+    device = None
+    if get_backend() == "nccl":
+        import torch
+
+        device = torch.device("cuda", get_rank() % torch.cuda.device_count())
+    box = [value]
+    broadcast_object_list(box, src=0, device=device)
+    return box[0]
 
 
 def _wrap(module: Any, **options: Any) -> Any:

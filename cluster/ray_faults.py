@@ -3,6 +3,7 @@
 What a worker raised stands in several wrappers; the Failure holds the worker's own traceback.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,9 @@ TEXTS = {
     "storage": "Ray's disk is full",
     "unknown": "Ray failed",
 }
+# A worker whose neighbour died finds out in the middle of a collective operation.
+OF_A_GROUP = {"DistBackendError", "DistNetworkError"}
+CUT_OFF = re.compile(r"gloo[/\\]transport|ncclRemoteError|ncclSystemError")
 CONSEQUENCES = {"user", "unknown"}  # what the others say when one of a group is gone
 
 
@@ -51,7 +55,12 @@ class GroupError(RuntimeError):
 
 def worker_error(error: BaseException, *, where: str) -> GroupError:
     """Wrap what a worker's function raised, so that it crosses processes whatever it holds."""
-    return GroupError(failure_of(error, where=where), time.time())
+    failure = failure_of(error, where=where)
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if failure.kind == "user" and (names & OF_A_GROUP or CUT_OFF.search(failure.text)):
+        text = f"{where}: lost its group; got {failure.text.splitlines()[0][:200]}"
+        failure = Failure("cut_off", where, text, failure.traceback)
+    return GroupError(failure, time.time())
 
 
 def fault_of(error: BaseException, *, where: str) -> Failure:
@@ -61,7 +70,7 @@ def fault_of(error: BaseException, *, where: str) -> Failure:
     inside = vars(error)
     ranks: Mapping[int, BaseException] = inside.get("worker_failures", {})
     if ranks:
-        return first([fault_at(e, where=f"{where} rank {r}") for r, e in sorted(ranks.items())])
+        return group_fault(ranks, where=where)
     for name in ("_base_exc", "controller_failure", "health_check_failure", "cause"):
         deeper: Any = inside.get(name)
         if isinstance(deeper, BaseException):
@@ -80,6 +89,11 @@ def fault_of(error: BaseException, *, where: str) -> Failure:
     return Failure(kind, where, text, plain.traceback)
 
 
+def group_fault(ranks: Mapping[int, BaseException], *, where: str) -> Failure:
+    """Return the cause among what the ranks of a group ended with."""
+    return first([fault_at(e, where=f"{where} rank {r}") for r, e in sorted(ranks.items())])
+
+
 def fault_at(error: BaseException, *, where: str) -> tuple[float, Failure]:
     """Return when a worker failed (0: not known, it is gone) and how."""
     inner: Any = vars(error).get("_base_exc", error)
@@ -88,5 +102,6 @@ def fault_at(error: BaseException, *, where: str) -> tuple[float, Failure]:
 
 def first(faults: list[tuple[float, Failure]]) -> Failure:
     """Choose the cause: a worker that is gone, else the error that came first."""
-    gone = [failure for _, failure in faults if failure.kind not in CONSEQUENCES]
-    return gone[0] if gone else min(faults, key=lambda fault: fault[0])[1]
+    gone = [fault for fault in faults if fault[1].kind not in {*CONSEQUENCES, "cut_off"}]
+    said = [fault for fault in faults if fault[1].kind != "cut_off"]
+    return min(gone or said or faults, key=lambda fault: fault[0])[1]

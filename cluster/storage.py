@@ -145,7 +145,7 @@ def open_folder(root: Path, *, mode: Mode, disk: Disk) -> LocalStore:
     try:
         if record.is_file():
             check_format(record.read_bytes(), where=str(root))
-        elif root.is_dir() and any(root.iterdir()):
+        elif root.is_dir() and not all(map(_is_draft, root.iterdir())):
             raise StoreError(
                 f"--store: {root} holds other files and no store (there is no 'format' in it). "
                 "Name an empty folder, or one that is not there yet."
@@ -204,6 +204,11 @@ def _place(where: str) -> Path:
     if not where:
         raise StoreError("--store: a folder is needed; got ''. Name one.")
     return Path(where).expanduser().absolute()
+
+
+def _is_draft(path: Path) -> bool:
+    """Say whether a file is what a killed writer left: a store that was being made has one."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _probe(root: Path, disk: Disk) -> None:

@@ -5,7 +5,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a good place, which does not take more now
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+FULL = (*NO_ROOM, errno.EIO)  # a good place, which does not take more now
 
 
 class StoreError(ValueError):
@@ -25,9 +26,10 @@ def fault(error: OSError, place: Path | str) -> StorageError:
     if isinstance(error, StorageError):
         return error
     reason = error.strerror or str(error)
-    if error.errno in FULL:
+    where = Path(place)
+    if error.errno in NO_ROOM and where.is_absolute():
         with suppress(OSError):
-            there = next(p for p in (Path(place), *Path(place).parents) if p.exists())
+            there = next(p for p in (where, *where.parents) if p.exists())
             reason += f", {shutil.disk_usage(there).free:,} bytes free"
     return StorageError(
         error.errno,

@@ -1,7 +1,7 @@
 """Settings of networks and of the two stages of training. Free of torch: `--help` reads them."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 
@@ -101,6 +101,10 @@ class Stage1:
     dtype: Literal["float32", "float64"] = "float32"  # of all numbers; float64 for comparisons
     seed: int = 0  # of the first weights, the order and the crops
     world: Count = 1  # workers; part of the result, for it changes the order of sums
+    deterministic: bool = field(
+        default=True, metadata={"since_default": True}
+    )  # false: workers may
+    # come and go while it trains (run_on min_workers), and no two runs end with the same bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,3 +128,16 @@ class Stage2:
     dtype: Literal["float32", "float64"] = "float32"  # of all numbers; float64 for comparisons
     seed: int = 0  # of new weights, the order, the crops and the samplers
     world: Count = 1  # workers; part of the result, for it changes the order of sums
+    deterministic: bool = field(
+        default=True, metadata={"since_default": True}
+    )  # false: workers may
+    # come and go while it trains (run_on min_workers), and no two runs end with the same bits
+
+
+def written(stage: Stage1 | Stage2) -> dict[str, Any]:
+    """Return the settings as a model's record holds them.
+
+    A setting that came later is left out while it has its default, so that bytes stay.
+    """
+    late = {f.name: f.metadata["since_default"] for f in fields(stage) if f.metadata}
+    return {k: v for k, v in asdict(stage).items() if k not in late or v != late[k]}

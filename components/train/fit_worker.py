@@ -6,7 +6,7 @@ there is one, and `wrap` makes the module data-parallel and moves it to its devi
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from torch import nn
 from components.data.sample import Batch
 from components.data.shards import Shards
 from components.data.stream import Part, Stream, prefetch
-from components.models.choices import Backbone, Stage1, Stage2
+from components.models.choices import Backbone, Stage1, Stage2, written
 from components.models.two_stage import Detector, PooledClassifier, build
 from components.train.assign import NOT_TAUGHT
 from components.train.checkpoint import (
@@ -29,7 +29,7 @@ from components.train.checkpoint import (
     save_model,
 )
 from components.train.foreign import load_trunk
-from components.train.loop import Fit, Start, Step, StepError, fit
+from components.train.loop import Fit, Start, Step, StepError, any_of, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.train.snapshot import Snapshots
@@ -62,7 +62,13 @@ class Job:
 
 
 def train_stage1(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Wrap
+    arg: Mapping[str, Any],
+    *,
+    rank: int,
+    world: int,
+    say: Say,
+    wrap: Wrap,
+    asked: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Classify whole pictures (paper 5, stage I); write a model directory on rank 0.
 
@@ -72,6 +78,7 @@ def train_stage1(
         world: workers; must be what the settings say, for it changes the order of sums.
         say: told steps done, steps in all, and metrics.
         wrap: makes a module data-parallel; takes its options by name.
+        asked: whether this worker was told to keep the training and stop; one is enough for all.
 
     Returns:
         The last metrics, and what was trained on.
@@ -92,14 +99,20 @@ def train_stage1(
     freeze(idle_parts(trained, "classify", photos=True))
     said, plan = _fit(
         job, trained, detector, {"labels": part}, objective="classify", at=(rank, world), say=say,
-        wrap=wrap,
+        wrap=wrap, asked=asked,
     )  # fmt: skip
     parts = POOLED_PARTS if pooled else STAGE1_PARTS
     return _write(job, detector, rank=rank, parts=parts, size=max(view.sizes), plan=plan, said=said)
 
 
 def train_stage2(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Wrap
+    arg: Mapping[str, Any],
+    *,
+    rank: int,
+    world: int,
+    say: Say,
+    wrap: Wrap,
+    asked: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Train on scenes and photos jointly (paper 5, stage II); write a model directory on rank 0.
 
@@ -131,8 +144,9 @@ def train_stage2(
         parts["labels"] = Part(shards=photos, view=seen, slots=stage.photos, labels=label_columns)
     freeze(idle_parts(detector, "joint", photos=draws))
     said, plan = _fit(
-        job, detector, detector, parts, objective="joint", at=(rank, world), say=say, wrap=wrap
-    )
+        job, detector, detector, parts, objective="joint", at=(rank, world), say=say, wrap=wrap,
+        asked=asked,
+    )  # fmt: skip
     return _write(job, detector, rank=rank, parts=ALL_PARTS, size=view.size, plan=plan, said=said)
 
 
@@ -180,7 +194,7 @@ def _fresh(job: Job, *, boxed: Vocabulary, labelled: Vocabulary) -> Detector:
 
 
 def _same_world(job: Job, world: int, *, least: int) -> None:
-    if world != job.stage.world:
+    if world != job.stage.world and (job.stage.deterministic or world > job.stage.world):
         raise JobError(
             f"world: the settings say {job.stage.world} workers; got {world}. "
             "It is part of the result: set it there."
@@ -201,12 +215,16 @@ def _fit(
     at: tuple[int, int],
     say: Say,
     wrap: Wrap,
+    asked: Callable[[], bool] | None,
 ) -> tuple[dict[str, float], str]:
     """Run the loop from where it stood; return the last metrics and the stream's digest."""
     stage = job.stage
     stream = Stream(parts, seed=stage.seed)
     rank, world = at
-    kept = Snapshots(root=job.keep_in or job.out, plan=stream.plan, rank=rank, world=world)
+    kept = Snapshots(
+        root=job.keep_in or job.out, plan=stream.plan, rank=rank, world=world,
+        of_world="same" if stage.deterministic else "any",
+    )  # fmt: skip
     found = None if job.resume is None else kept.load(job.resume, trained)
     start = Start() if found is None else Start(step=found.step, window=found.window)
     module = wrap(Step(trained, OBJECTIVES[objective](stage)))
@@ -240,8 +258,9 @@ def _fit(
     )
     try:
         said = fit(
-            module, batches=batches, optimizer=optimizer, cfg=cfg, say=tell, start=start, keep=keep
-        )
+            module, batches=batches, optimizer=optimizer, cfg=cfg, say=tell, start=start,
+            keep=keep, stop=any_of(asked, like=next(trained.parameters())) if asked else None,
+        )  # fmt: skip
     except StepError as error:
         raise _named(error, parts) from None
     return said, stream.plan
@@ -273,7 +292,7 @@ def _write(
             size=size,
             parts=parts,
             dtype=job.stage.dtype,
-            training={"stage": asdict(job.stage), "plan": plan},
+            training={"stage": written(job.stage), "plan": plan},
         )
         save_model(job.out, detector, record)
     return {"metrics": said, "plan": plan}

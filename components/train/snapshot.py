@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -34,6 +34,7 @@ class Snapshots:
     plan: str  # digest of the data order; a snapshot of another order is refused
     rank: int = 0
     world: int = 1
+    of_world: Literal["same", "any"] = "same"  # what it may go on from; any: other bits
 
     def save(
         self, step: int, model: nn.Module, optimizer: AdamW, window: dict[str, Any]
@@ -75,7 +76,9 @@ class Snapshots:
             WeightsError: it is not of this training.
         """
         place = json.loads((folder / PLACE).read_text())
-        wanted = {"version": VERSION, "plan": self.plan, "world": self.world}
+        wanted = {"version": VERSION, "plan": self.plan}
+        if self.of_world == "same":
+            wanted["world"] = self.world
         wrong = [f"{k} {place.get(k)!r}, not {v!r}" for k, v in wanted.items() if place.get(k) != v]
         if wrong:
             raise WeightsError(
@@ -86,7 +89,7 @@ class Snapshots:
             k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")
         }
         fit_tensors(model, weights, where=str(folder / STATE))
-        _set_random_states(read_tensors(folder / _rank_file(self.rank)))
+        _set_random_states(read_tensors(folder / _rank_file(self.rank % int(place["world"]))))
         return Loaded(step=int(place["step"]), window=place["window"], tensors=tensors)
 
 

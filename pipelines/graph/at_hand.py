@@ -65,24 +65,24 @@ class ThroughStore:
     out: Path
     places: Mapping[str, Place]
 
-    def bring(self, folder: Path) -> None:
-        """Bring the newest checkpoints of a machine that is gone into a folder below scratch."""
-        store = open_store(self.store, mode="join")
-        name = str(folder.relative_to(self.home))
-        for step in store.list(name)[-CARRIED:]:
-            store.fetch(f"{name}/{step}")
-
     @contextmanager
     def working(self, arg: Mapping[str, Any], *, rank: int) -> Generator[dict[str, Any]]:
         """Give a worker its argument with places of its own machine; carry what it leaves.
 
+        The newest checkpoints are brought, for the last group may have worked on a machine that is
+        gone.
+
         Args:
             arg: paths in it lie below the home of the machine that runs the node.
-            rank: the first carries checkpoints (`keep_in`, `resume`) and the result (`out`).
+            rank: the first brings and carries checkpoints (`keep_in`), and carries `out`.
         """
         store = open_store(self.store, mode="join")
         same = self.out.is_dir()
         own = dict(arg) if same else self._moved(arg, store)
+        if rank == 0:
+            name = str(own["keep_in"].relative_to(store.home))
+            for step in store.list(name)[-CARRIED:]:
+                store.fetch(f"{name}/{step}")
         with _Carrier(store, own["keep_in"]) if rank == 0 else _Idle():
             yield own
         if not same and rank == 0:
@@ -104,8 +104,6 @@ class ThroughStore:
             open_input(store, place, name)
         own = {name: self._here(value, store) for name, value in arg.items()}
         own["out"].mkdir(parents=True, exist_ok=True)
-        if (resume := own.get("resume")) is not None:
-            store.fetch(str(resume.relative_to(store.home)))
         return own
 
     def _here(self, value: Any, store: Store) -> Any:

@@ -1,6 +1,6 @@
 """The calls of a walk that are out: which nodes go in each, and what comes back of each node."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,8 +41,9 @@ class Calls:
         recipe: str,
         claimant: Claimant,
         forced: Container[str],
+        stop: Callable[[], bool],
     ) -> None:
-        self._executor, self._tell, self._lookup = executor, tell, lookup
+        self._executor, self._tell, self._lookup, self._stop = executor, tell, lookup, stop
         self._recipe, self._claimant, self._forced = recipe, claimant, forced
         self._out: dict[str, Mapping[str, Identified]] = {}  # by the first node's name
         self._texts = set[str]()  # codes whose texts the store has
@@ -81,6 +82,7 @@ class Calls:
             forced="yes" if known.node.name in self._forced else "no",
             unit=unit,
             reporter=self._executor.reporter(name),
+            asked=self._executor.asker(self._stop),
         )
 
     def hear(self, timeout: float) -> list[Ended]:

@@ -10,13 +10,14 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
 from cluster.store_files import digest_of
+from cluster.workers import never
 from pipelines.graph.artifact import LISTING, missing
 from pipelines.graph.at_hand import ThroughStore, open_input
 from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
@@ -33,6 +34,18 @@ from pipelines.graph.saying import Saying
 
 CHEAP_S = 0.2  # a body that took less is cheaper to run again than to flush to disk
 FEW = 8  # files; threads cost more than they save
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Moves what is damaged to the quarantine of a store, from whichever process finds it."""
+
+    store: str
+
+    def __call__(self, place: Path) -> str:
+        """Return where it lies now."""
+        store = open_store(self.store, mode="join")
+        return store.set_aside(str(place.relative_to(store.home))) or str(place)
 
 
 def execute(payload: dict[str, Any]) -> dict[str, Any]:
@@ -109,10 +122,6 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
     inputs = {name: open_input(store, place, name) for name, place in call.inputs.items()}
     started, clock, cpu = time.time(), time.monotonic(), cpu_seconds()
     saying = Saying(call.reporter)
-
-    def aside(place: Path) -> str:
-        return store.set_aside(str(place.relative_to(store.home))) or str(place)
-
     task = Task(
         cfg=call.cfg,
         inputs=inputs,
@@ -122,8 +131,9 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         run_on=call.run_on,
         say=saying,
         note=saying.note,
-        set_aside=aside,
+        set_aside=Aside(call.store),
         at_hand=_at_hand(call, store, out),
+        asked=call.asked or never,
     )
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu

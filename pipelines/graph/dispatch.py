@@ -29,6 +29,7 @@ def payload_of(
     forced: Literal["no", "yes"] = "no",
     unit: int | None = None,
     reporter: Callable[[dict[str, Any]], None] | None = None,
+    asked: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a `Call`; all of them can be pickled.
 
@@ -57,6 +58,7 @@ def payload_of(
         forced=forced,
         unit=unit,
         reporter=reporter,
+        asked=asked,
     )
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
 

@@ -17,6 +17,7 @@ class RunOn:
     """Where a node runs: never part of its identity. Workers make it a gang, started whole."""
 
     workers: int = 0
+    min_workers: int = 0  # above 0: a training that need not repeat may run with so few
     cpus: float = 1.0  # of an ordinary node
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
@@ -71,10 +72,6 @@ class View:
 class AtHand(Protocol):
     """What a gang asks for whose workers may be on other machines than the node's own process."""
 
-    def bring(self, folder: Path) -> None:
-        """Bring the newest checkpoints of a machine that is gone into a folder below scratch."""
-        ...
-
     def working(
         self, arg: Mapping[str, Any], *, rank: int
     ) -> AbstractContextManager[dict[str, Any]]:
@@ -88,9 +85,6 @@ class AtHand(Protocol):
 
 class Here:
     """All is at hand: every machine sees the same disk."""
-
-    def bring(self, folder: Path) -> None:
-        """Bring nothing."""
 
     @contextmanager
     def working(self, arg: Mapping[str, Any], *, rank: int) -> Generator[dict[str, Any]]:
@@ -148,6 +142,7 @@ class Task:
     note: Callable[[str], None]  # one sentence that people should read, and that is recorded
     set_aside: Callable[[Path], str]  # moves what is damaged below scratch to the quarantine
     at_hand: AtHand = field(default_factory=Here)
+    asked: Callable[[], bool] = lambda: False  # whether to keep what is done in scratch, and end
 
     @property
     def scratch(self) -> Path:

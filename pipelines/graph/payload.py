@@ -34,6 +34,7 @@ class Call:
     forced: Literal["no", "yes"] = "no"
     unit: int | None = None  # which of a map; its record is found through the map's
     reporter: Callable[[dict[str, Any]], None] | None = None
+    asked: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

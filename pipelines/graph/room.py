@@ -10,10 +10,10 @@ GB = 1e9
 
 
 def need_of(node: Node) -> Need:
-    """Return the CPUs, GPUs and bytes of memory that a node takes while it runs."""
+    """Return the CPUs, GPUs and bytes of memory that a node takes; of an elastic one, the least."""
     on = node.run_on
     one = part_of(node)
-    times = on.workers or 1
+    times = on.min_workers or on.workers or 1
     return Need(times * one.cpus, times * one.gpus, float(times * one.memory), gang=on.workers > 0)
 
 

@@ -34,6 +34,7 @@ def walk(
     on_damage: Literal["stop", "repair"] = "stop",
     memory: Literal["use", "ignore"] = "use",
     drain_s: float = 600.0,
+    patience: Callable[[], float] = lambda: 0.0,
     wait_for_nodes_s: float = 0.0,
 ) -> Outcome:
     """Run a graph to its end; what is there already is not run.
@@ -53,6 +54,7 @@ def walk(
         on_damage: what to do when a result is there and not whole.
         memory: of digests of a user's files; ignore reads them all again.
         drain_s: how long running nodes may go on after a failure, in seconds.
+        patience: seconds that running nodes get, when it is to stop, to keep what they have done.
         wait_for_nodes_s: how long machines may be missing that a node needs, in seconds; 0 refuses
             at once what there is no room for.
 
@@ -71,8 +73,11 @@ def walk(
         on_failure=on_failure,
         on_damage=on_damage,
         drain_s=drain_s,
+        patience=patience,
         wait_for_nodes_s=wait_for_nodes_s,
     )
     claimant = Claimant(run=run, epoch=epoch)
-    walker = Walker(graph, limits, lookup, executor, emit=emit, rules=rules, claimant=claimant)
-    return walker.go(stop)
+    walker = Walker(
+        graph, limits, lookup, executor, emit=emit, rules=rules, claimant=claimant, stop=stop
+    )
+    return walker.go()

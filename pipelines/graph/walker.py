@@ -44,10 +44,11 @@ class Walker:
         emit: Emit,
         rules: Rules,
         claimant: Claimant,
+        stop: Callable[[], bool],
     ) -> None:
         self.graph, self.limits, self.lookup = graph, limits, lookup
         self.store, self.executor = lookup.store, executor
-        self.rules = rules
+        self.rules, self.stop = rules, stop
         self.nodes = {n.name: n for n in graph.every() if n.name in limits.wanted}
         self.tell = Telling(emit, {name: node.makes.stage for name, node in self.nodes.items()})
         self.ledger, self.maps, self.attempts = Ledger(self.tell), Maps(self.tell), Attempts()
@@ -58,6 +59,7 @@ class Walker:
             recipe=graph.recipe,
             claimant=claimant,
             forced=limits.forced,
+            stop=stop,
         )
         self.machines = Machines(lambda: executor.capacity, wait_s=rules.wait_for_nodes_s)
         self.wanted: list[str] = []  # must run, and not told to the schedule yet
@@ -66,11 +68,11 @@ class Walker:
         self.state, first = schedule.start(tuple(jobs))
         self.todo = deque(first)
 
-    def go(self, stop: Callable[[], bool]) -> Outcome:
+    def go(self) -> Outcome:
         """Act and listen until the schedule ends or somebody says stop."""
         self._act()
         while not self.state.ended:
-            if stop():
+            if self.stop():
                 return self._interrupt()
             if self.drain_until is not None and time.monotonic() > self.drain_until:
                 self._cancel()
@@ -228,6 +230,9 @@ class Walker:
 
     def _error(self, name: str, error: Failure) -> None:
         """Ask the table what to do about a failure, and do it."""
+        if error.kind == "preempted" and self.stop():  # it ended because we asked it to
+            self._stopped(name)
+            return
         retries = self.ledger.known[name].node.run_on.retries
         match self.attempts.judge(name, error, retries=retries):
             case Retry(after_s=after_s):
@@ -262,7 +267,7 @@ class Walker:
         if not self.state.running:
             return
         self._tell(told.Drain())
-        self.executor.cancel()
+        self.executor.cancel(patience_s=self.rules.patience() if self.stop() else 0.0)
         until = time.monotonic() + CANCEL_S
         while (
             self.state.running and time.monotonic() < until and (heard := self.calls.hear(TICK_S))

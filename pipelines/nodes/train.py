@@ -1,17 +1,19 @@
 """Shards (+ Weights) -> Weights: the two stages of paper 5, each a gang of workers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.workers import run_group
+from cluster.failures import Budget
+from cluster.workers import Group, run_group
 from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
 from components.train.snapshot_folders import Found, newest
-from pipelines.graph.node import AtHand, Here, Say, Task
+from pipelines.graph.node import AtHand, Here, Task
 
 PARTS = "rank*.safetensors"  # of a checkpoint: one file a worker
+Aside = Callable[[Path], str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,64 +52,20 @@ def train_jointly(task: Task) -> dict[str, Any]:
     return _train(task, joint_worker, ("boxes", "labels", "start"))
 
 
-def classify_worker(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
-) -> dict[str, Any]:
+def classify_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage I."""
     from components.train.fit_worker import train_stage1
 
-    with _at_hand(arg, rank=rank) as own:
-        return train_stage1(own, rank=rank, world=world, say=say, wrap=wrap)
+    with _at_hand(arg, rank=group.rank) as own:
+        return _go_on(train_stage1, own, group)
 
 
-def joint_worker(
-    arg: Mapping[str, Any], *, rank: int, world: int, say: Say, wrap: Any
-) -> dict[str, Any]:
+def joint_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage II."""
     from components.train.fit_worker import train_stage2
 
-    with _at_hand(arg, rank=rank) as own:
-        return train_stage2(own, rank=rank, world=world, say=say, wrap=wrap)
-
-
-def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
-    places: dict[str, Path] = {n: task.path(n) for n in artifacts if n in task.inputs}
-    if "weights" in task.inputs:
-        places["weights"] = task.files("weights")["file"]
-    run_on, cfg = task.run_on, task.cfg
-    kept = task.scratch / "checkpoints"
-    task.at_hand.bring(kept)
-    start = _newest(task, kept)
-    if start is not None:
-        task.note(f"goes on from its checkpoint of step {start.step} of {cfg.stage.steps}")
-    made = run_group(
-        worker,
-        {
-            "out": task.out,
-            "backbone": cfg.backbone,
-            "stage": cfg.stage,
-            "keep_in": kept,
-            "checkpoint_every": run_on.checkpoint_every,
-            "resume": None if start is None else start.folder,
-            "at_hand": task.at_hand,
-            **places,
-        },
-        workers=run_on.workers,
-        cpus_per_worker=run_on.cpus_per_worker,
-        gpus_per_worker=run_on.gpus_per_worker,
-        memory_per_worker=run_on.memory,
-        local=run_on.local,
-        scratch=task.scratch,
-        name=cfg.stage.__class__.__name__.lower(),
-        say=task.say,
-    )
-    task.at_hand.collect()
-    return {
-        "units": {"steps": cfg.stage.steps},
-        "metrics": made["metrics"],
-        "plan": made["plan"],
-        "resumed_at": 0 if start is None else start.step,
-    }
+    with _at_hand(arg, rank=group.rank) as own:
+        return _go_on(train_stage2, own, group)
 
 
 def _at_hand(arg: Mapping[str, Any], *, rank: int) -> AbstractContextManager[dict[str, Any]]:
@@ -117,15 +75,78 @@ def _at_hand(arg: Mapping[str, Any], *, rank: int) -> AbstractContextManager[dic
     return hand.working(plain, rank=rank)
 
 
-def _newest(task: Task, kept: Path) -> Found | None:
-    """Return the newest whole checkpoint with the parts of all workers."""
+def _go_on(train: Callable[..., dict[str, Any]], arg: Mapping[str, Any], group: Group) -> Any:
+    """Train from the newest whole checkpoint, which is looked for whenever a group is started.
+
+    The first worker looks, and the others take what it found.
+    """
+    job = dict(arg)
+    aside: Aside | None = job.pop("aside", None)
+    found = _newest(job, group, aside) if group.rank == 0 and aside is not None else None
+    if found is not None:
+        steps = job["stage"].steps
+        group.note(f"goes on from its checkpoint of step {found.step} of {steps}")
+    found = group.share(found)
+    made = train(
+        {**job, "resume": None if found is None else found.folder},
+        rank=group.rank,
+        world=group.world,
+        say=group.say,
+        wrap=group.wrap,
+        asked=group.asked,
+    )
+    return {**made, "resumed_at": 0 if found is None else found.step}
+
+
+def _newest(job: Mapping[str, Any], group: Group, aside: Aside) -> Found | None:
+    """Return the newest whole checkpoint with the parts of all workers that need theirs."""
+    parts = group.world if job["stage"].deterministic else 1
     while True:
-        found = newest(kept, aside=lambda folder, wrong: _set_aside(task, folder, wrong))
-        if found is None or len(list(found.folder.glob(PARTS))) >= max(1, task.cfg.world):
+        found = newest(job["keep_in"], aside=lambda *wrong: _set_aside(aside, group, *wrong))
+        if found is None or len(list(found.folder.glob(PARTS))) >= parts:
             return found
-        _set_aside(task, found.folder, "the part of a worker is missing")
+        _set_aside(aside, group, found.folder, "the part of a worker is missing")
 
 
-def _set_aside(task: Task, folder: Path, wrong: str) -> None:
-    place = task.set_aside(folder)
-    task.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")
+def _set_aside(aside: Aside, group: Group, folder: Path, wrong: str) -> None:
+    place = aside(folder)
+    group.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")
+
+
+def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
+    places: dict[str, Path] = {n: task.path(n) for n in artifacts if n in task.inputs}
+    if "weights" in task.inputs:
+        places["weights"] = task.files("weights")["file"]
+    run_on, cfg = task.run_on, task.cfg
+    made = run_group(
+        worker,
+        {
+            "out": task.out,
+            "backbone": cfg.backbone,
+            "stage": cfg.stage,
+            "keep_in": task.scratch / "checkpoints",
+            "aside": task.set_aside,
+            "checkpoint_every": run_on.checkpoint_every,
+            "at_hand": task.at_hand,
+            **places,
+        },
+        workers=run_on.workers,
+        min_workers=run_on.min_workers,
+        cpus_per_worker=run_on.cpus_per_worker,
+        gpus_per_worker=run_on.gpus_per_worker,
+        memory_per_worker=run_on.memory,
+        local=run_on.local,
+        scratch=task.scratch,
+        name=cfg.stage.__class__.__name__.lower(),
+        say=task.say,
+        note=task.note,
+        asked=task.asked,
+        budget=Budget(retries=run_on.retries),
+    )
+    task.at_hand.collect()
+    return {
+        "units": {"steps": cfg.stage.steps},
+        "metrics": made["metrics"],
+        "plan": made["plan"],
+        "resumed_at": made["resumed_at"],
+    }

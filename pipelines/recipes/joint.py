@@ -221,6 +221,7 @@ def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers:
     return RunOn(
         cpus=place.cpus,
         workers=place.workers or workers,
+        min_workers=place.min_workers,
         cpus_per_worker=place.cpus_per_worker,
         gpus_per_worker=place.gpus_per_worker,
         memory=place.memory,

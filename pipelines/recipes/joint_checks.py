@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster import mlflow_door
-from components.models.choices import PACKAGED, Lite0, Resnet, Small
+from components.models.choices import PACKAGED, Lite0, Resnet, Small, Stage1, Stage2
 from components.train.weights_file import DamagedError, WeightsError, find_weights
 from pipelines.recipes.joint_sets import set_problems
-from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
+from pipelines.recipes.joint_settings import Drawn, JointConfig, Place, Source
 from pipelines.settings.problems import Problem, nearest
 
 OPTIONAL = ("draw", "pretrained", "stage1")  # nodes that a config may leave out
@@ -137,6 +137,27 @@ def _places(cfg: JointConfig) -> Iterator[Problem]:
                 got=f"{place.workers} workers, world {stage.world}",
                 do=f"Set both, or leave run_on.{name}.workers out.",
             )
+        if stage is not None and place is not None and place.min_workers:
+            yield from _elastic(name, stage, place)
+
+
+def _elastic(name: str, stage: Stage1 | Stage2, place: Place) -> Iterator[Problem]:
+    """Workers that come and go change the order of sums: only where no bits are promised."""
+    where = f"run_on.{name}.min_workers"
+    if place.min_workers > stage.world or place.local:
+        yield Problem(
+            where=where,
+            what=f"the fewest workers of a Ray Train job of {name}.world workers",
+            got=f"{place.min_workers} of {stage.world}{', local' if place.local else ''}",
+            do="Lower it, or leave it out.",
+        )
+    if stage.deterministic:
+        yield Problem(
+            where=where,
+            what="workers that come and go change the last bits of the result",
+            got=f"{name}.deterministic true",
+            do=f"Set {name}.deterministic to false, or leave min_workers out.",
+        )
 
 
 def _weights(cfg: JointConfig, root: Path) -> Iterator[Problem]:

@@ -80,6 +80,8 @@ class Place:
 
     cpus: Annotated[float, Interval(ge=0, le=1024)] = 1.0  # held by a node that does not train
     workers: Annotated[int, Interval(ge=0, le=4096)] = 0  # of a training node; 0: its world
+    min_workers: Annotated[int, Interval(ge=0, le=4096)] = 0  # of a training node that says
+    # deterministic: false; it runs with so few where there is no room for all. 0: all or none
     cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1.0  # of a training node
     gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0  # 1 chooses NCCL; untried
     memory: Annotated[int, Interval(ge=0)] = 0  # bytes of a node, or of each worker; 0: not counted

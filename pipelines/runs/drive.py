@@ -148,6 +148,7 @@ class _Run:
                 run=self.directory.run,
                 epoch=self.lease.epoch,
                 stop=lambda: stop.asked() or fenced.lost is not None,
+                patience=stop.patience,
                 **self.rules,
             )
         try:

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Generator
 
+GRACE_S = 20.0  # for training to keep a checkpoint after SIGTERM
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -17,6 +18,10 @@ class Stop:
     def asked(self) -> bool:
         """Return whether the first signal came."""
         return self.number is not None
+
+    def patience(self) -> float:
+        """Return the seconds to keep what is done: a machine that is taken away leaves some."""
+        return GRACE_S if self.number == signal.SIGTERM else 0.0
 
     def note(self, number: int, frame: object) -> None:
         """Take a signal: the first asks, the second stops at once."""

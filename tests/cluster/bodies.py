@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cluster.workers import run_group
+from cluster.failures import Budget
+from cluster.workers import Group, run_group
 
 
 def double(value: int) -> dict[str, Any]:
@@ -34,9 +35,11 @@ def tell(reporter: Any, steps: int) -> dict[str, Any]:
     return {}
 
 
-def fit(arg: dict[str, Any], *, rank: int, world: int, say: Any, wrap: Any) -> dict[str, Any]:
+def fit(arg: dict[str, Any], group: Group) -> dict[str, Any]:
     """Four steps of least squares over 8 rows, split over the ranks; returns the weights."""
     import torch
+
+    rank, world, say, wrap = group.rank, group.world, group.say, group.wrap
 
     torch.manual_seed(0)
     model = wrap(torch.nn.Linear(3, 1, dtype=torch.float64))
@@ -68,5 +71,9 @@ def gang(scratch: str, reporter: Any, arg: dict[str, Any]) -> dict[str, Any]:
         reporter({"done": done, "total": total, "text": text, "metrics": metrics})
 
     begun = time.monotonic()
-    value = run_group(fit, arg, workers=2, scratch=Path(scratch), name="stage2", say=_say)
+    value = run_group(
+        fit, arg, workers=arg.get("workers", 2), min_workers=arg.get("min_workers", 0),
+        scratch=Path(scratch), name="stage2", say=_say,
+        budget=Budget(retries=arg.get("retries", 0)),
+    )  # fmt: skip
     return {**value, "fit_s": time.monotonic() - begun}

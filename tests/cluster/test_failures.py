@@ -12,6 +12,10 @@ ROWS = [  # kind, attempt, what is decided
     ("lost", 1, Retry(1.0)),
     ("lost", 2, Retry(4.0)),
     ("lost", 3, 7),
+    ("cut_off", 2, Retry(4.0)),
+    ("cut_off", 3, 7),
+    ("no_room", 1, 7),
+    ("used_up", 1, 7),
     ("preempted", 20, Retry(0.0)),
     ("preempted", 21, 7),
     ("memory", 1, Retry(1.0, alone=True)),
@@ -24,6 +28,7 @@ ROWS = [  # kind, attempt, what is decided
     ("damaged", 1, 3),
     ("user", 1, 1),
     ("bad_input", 1, 2),
+    ("owned", 1, 5),
     ("numerical", 1, 6),
     ("other_code", 1, 7),
     ("cancelled", 1, 130),
@@ -60,7 +65,7 @@ def test_a_kind_nobody_knows_is_tried_once_more() -> None:
     assert decide(failure, attempt=1, policy=Budget()) == Retry(1.0)
 
 
-FULL = "cannot be read or written; got 'No space left on device'. Make room or mend the disk"
+FULL = "cannot be read or written; got 'No space left on device"
 
 
 class NotFinite(ValueError):

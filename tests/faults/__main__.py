@@ -3,6 +3,8 @@
     python -m tests.faults                              the rows, and how long each takes
     python -m tests.faults kill [--times 20] [--seed 0]   kill -9 of the real command
     python -m tests.faults driver [--times 50]            kill -9 of the driver of a small run
+    python -m tests.faults worker [--times 20] [--executor inline]   kill -9 of a training's worker
+    python -m tests.faults actor [--times 20] [--executor inline]    kill -9 of actors of a pool
     python -m tests.faults takeover [--every 1]           stopped, followed and woken, everywhere
     python -m tests.faults store                        every fault at every operation of a commit
 
@@ -15,12 +17,12 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults import bucket_commits, commits, driver, page, power, takeover
+from tests.faults import actor, bucket_commits, commits, driver, page, power, takeover, worker
 from tests.faults.kill import kill
 
 Row = Callable[[argparse.Namespace, Path], tuple[list[dict[str, Any]], bool]]
@@ -84,7 +86,7 @@ def _new(folder: Path) -> Path:
 def _driver(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
     found = driver.drivers(
         folder, times=given.times, seed=given.seed, executor=given.executor,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=_say,
     )  # fmt: skip
     kills = sum(one.kills for one in found)
     whole = sum(not one.wrong for one in found)
@@ -106,9 +108,40 @@ def _takeover(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, A
     return rows, points > 0 and not wrong and bool(caught)
 
 
+def _parts(
+    name: str, given: argparse.Namespace, found: Sequence[worker.Trial | actor.Trial]
+) -> tuple[list[dict[str, Any]], bool]:
+    whole = sum(not trial.wrong for trial in found)
+    killed = sum(trial.killed for trial in found)
+    again = f"{name} --times {given.times} --seed {given.seed} --executor {given.executor}"
+    print(f"{whole} of {len(found)} whole; {killed} were killed. Again: "
+          f"python -m tests.faults {again}")  # fmt: skip
+    return [asdict(trial) for trial in found], whole == len(found) and killed > 0.8 * len(found)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _worker(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = worker.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("worker", given, found)
+
+
+def _actor(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    found = actor.kill(
+        folder, times=given.times, seed=given.seed, executor=given.executor, say=_say
+    )
+    return _parts("actor", given, found)
+
+
 ROWS: dict[str, tuple[Row, str]] = {
     "kill": (_kill, "the real command killed and run again; 1.5 minutes a time"),
     "driver": (_driver, "the driver of a small run killed, five times a run; 10 s a kill"),
+    "worker": (_worker, "a worker of a training killed; 40 s a time, 4 s with inline"),
+    "actor": (_actor, "an actor of a pool, or the node above it, killed; 3 s a time"),
     "takeover": (_takeover, "a driver stopped at every operation, followed and woken; 6 minutes"),
     "store": (_store, "every fault at every operation of a commit, and four planted; 1 minute"),
 }

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,15 @@ def call_of(store: Any) -> Call:
     return Call(**fields)
 
 
+def _carried(call: Call, store: Any) -> dict[str, Any]:
+    """Do as a driver does: a claim of a run that does not live is taken over."""
+    answer = carry_out(call, store)
+    if "claimed" not in answer:
+        return answer
+    over = replace(call.claimant, over=answer["claimed"]["mark"])
+    return carry_out(replace(call, claimant=over), store)
+
+
 def _digest_alone(folder: Path) -> str:
     store = open_store(str(folder / "alone"))
     return str(carry_out(call_of(store), store)["digest"])
@@ -143,7 +152,7 @@ def _after(call: Call, place: Path, whole: str) -> list[str]:
     lost = [p for p in store.list("quarantine") if p.startswith("nodes") and "manifest" not in p]
     wrong += [f"{p} went to quarantine, and nothing was damaged" for p in lost]
     try:
-        if carry_out(call, store)["digest"] != whole:
+        if _carried(call, store)["digest"] != whole:
             wrong.append("other bytes after it")
     except Exception as error:
         wrong.append(f"the same call does not mend it: {error!r}")

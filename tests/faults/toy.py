@@ -123,7 +123,7 @@ def _loaded(store: Path, graph: Graph) -> Loaded:
     tracking = SimpleNamespace(kind="none", uri=None, experiment="")
     cfg = SimpleNamespace(tracking=tracking, backbone=SimpleNamespace(kind="none"))
     return Loaded(recipe="toy", cfg=cfg, graph=graph, resolved={}, text="", digest="toy",
-                  file=store / "toy.yaml")  # fmt: skip
+                  overrides=(), file=store / "toy.yaml")  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

@@ -18,7 +18,7 @@ from tests.pipelines.cli.small import Ended, Found, call, own_data, page, work
 GUIDE = ROOT / "configs" / "TROUBLESHOOTING.md"
 WRITTEN = {  # code -> where its words stand; runs that end so are made by other tests
     3: ["pipelines/graph/record.py"],
-    4: ["cluster/local_store.py", "cluster/patience.py"],
+    4: ["cluster/store_errors.py", "cluster/patience.py"],
     6: ["components/train/loop.py", "components/train/fit_worker.py"],
 }
 

@@ -1,4 +1,5 @@
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import build
-from components.train.loop import METRICS, Fit, Step, StepError, fit
+from components.train.loop import METRICS, Fit, PreemptedError, Step, StepError, any_of, fit
 from components.train.objective import OBJECTIVES, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.vocab.classes import Vocabulary
@@ -52,6 +53,43 @@ def _run(objective: str, *, world: int, folder: Path, by_rank: int = 0) -> dict:
         return _train(objective, rank=rank, world=world, seed=by_rank * rank, wrap=wrap)
 
     return run_forked(fn, world=world, folder=folder, name=f"{objective}{by_rank}")
+
+
+def test_one_worker_that_is_asked_stops_all_at_one_step(tmp_path: Path) -> None:
+    """Rank 1 alone hears it, after step 3; both keep it, and neither ends before rank 0 has."""
+
+    def fn(*, rank: int, world: int, wrap) -> list[object]:
+        model = build(Small(), boxed=ALL, labelled=ALL, seed=0)
+        freeze(idle_parts(model, "classify", photos=True))
+        optimizer = optimizer_for(
+            model, trunk=model.trunk, lr=2e-3, backbone_lr=1e-3, weight_decay=0.02
+        )
+        kept, asked = [], iter([False, False, rank == 1, True, True])
+
+        def keep(step: int, window: object) -> None:
+            if rank == 0:
+                time.sleep(0.5)
+                (tmp_path / "written").touch()
+            kept.append(step)
+
+        try:
+            fit(
+                wrap(Step(model, OBJECTIVES["classify"](Stage1()))),
+                batches=steps(first=0, last=STEPS, scenes=0, photos=5, rank=rank, world=world),
+                optimizer=optimizer,
+                cfg=Fit(steps=STEPS, warmup=2, clip=5.0, seed=0, checkpoint_every=100),
+                say=lambda step, values: None,
+                keep=keep,
+                stop=any_of(lambda: next(asked), like=next(model.parameters())),
+            )
+        except PreemptedError as error:
+            assert (tmp_path / "written").exists()
+            (tmp_path / f"rank{rank}").write_text(f"{kept} {error}")
+        return []
+
+    run_forked(fn, world=2, folder=tmp_path, name="asked")
+    said = f"[3] asked to stop after step 3 of {STEPS}."
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == [said, said]
 
 
 def _worst(one: dict, two: dict) -> float:

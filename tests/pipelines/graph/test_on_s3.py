@@ -10,6 +10,7 @@ import pytest
 from cluster.call import InProcessExecutor
 from cluster.object_store import ObjectStore
 from cluster.storage import open_store
+from pipelines.graph.claims import Claimant
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.lookup import Lookup
 from pipelines.graph.node import Graph
@@ -59,7 +60,9 @@ def test_a_worker_in_another_process_and_on_another_machine_commits(
     assert known.record is not None
     below = node("below", chain(1).nodes[0])
     known = lookup.identify(below, {"n0": known.record})
-    payload = payload_of(known, lookup=lookup, recipe="r", run="", forced="no", reporter=None)
+    payload = payload_of(
+        known, lookup=lookup, recipe="r", claimant=Claimant(run=""), forced="no", reporter=None
+    )
     (tmp_path / "payload").write_bytes(pickle.dumps(payload))
     monkeypatch.setenv("VOCABOX_CACHE", str(tmp_path / "worker"))
     program = (

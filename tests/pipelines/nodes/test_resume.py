@@ -1,12 +1,16 @@
 """A training node killed after a checkpoint: what is damaged is set aside and said."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.data.views import PhotoView
+from components.models.choices import Stage1
 from components.train import fit_worker
+from components.train.fit_worker import JobError
 from components.train.snapshot import Snapshots
 from pipelines.runs.drive import Finished
 from tests.pipelines.runs import tiny
@@ -17,6 +21,9 @@ SETTINGS = (
     "run_on.stage1.retries=0",
     "run_on.stage1.local=true",
 )
+
+
+STAGE = Stage1(steps=40, batch=6, warmup=1, view=PhotoView(sizes=(24, 32)), world=2)
 
 
 class _KilledError(Exception):
@@ -90,3 +97,39 @@ def test_what_is_not_finite_names_its_pictures_and_ends_with_6(
     assert "training, step 0: not finite; got image nan" in ended.reason
     assert "Pictures: train_photos" in ended.reason or ".jpg" in ended.reason
     assert not list((tmp_path / "store").glob("work/*/checkpoints/step*"))
+
+
+def test_an_elastic_stage_goes_on_with_fewer_workers(tmp_path: Path) -> None:
+    """Two workers kept step 4, one goes on: refused where bits are promised, else it ends."""
+    from cluster.ray_faults import GroupError
+    from cluster.workers import run_group
+    from components.models.choices import Small
+    from pipelines.graph.cuts import Cuts
+    from pipelines.nodes.train import classify_worker
+
+    config, store = tiny.page(tmp_path), tmp_path / "store"
+    tiny.run(config, store=store, cuts=Cuts(until=("labels",)))
+    [index] = [p for p in (store / "nodes").glob("*/*/*/*.parquet") if "draw" not in str(p)][:1]
+
+    def train(stage: Stage1, workers: int, asked: Any) -> dict[str, Any]:
+        kept = tmp_path / f"kept{stage.deterministic}"
+        out = tmp_path / f"out{workers}{stage.deterministic}"
+        out.mkdir()
+        arg = {
+            "out": out, "backbone": Small(), "stage": stage, "labels": index.parent,
+            "keep_in": kept, "aside": Path, "checkpoint_every": 4,
+        }  # fmt: skip
+        return run_group(
+            classify_worker, arg, workers=workers, local=True, scratch=tmp_path / "scratch",
+            name="stage1", say=lambda *_, **__: None, asked=asked,
+        )  # fmt: skip
+
+    for stage in (STAGE, replace(STAGE, deterministic=False)):
+        kept = tmp_path / f"kept{stage.deterministic}"
+        with pytest.raises(GroupError, match="asked to stop after step") as caught:
+            train(stage, 2, lambda kept=kept: any(kept.glob("step*")))
+        assert caught.value.failure.kind == "preempted"
+    with pytest.raises(JobError, match="the settings say 2 workers; got 1"):
+        train(STAGE, 1, None)
+    made = train(replace(STAGE, deterministic=False), 1, None)
+    assert made["resumed_at"] >= 4

@@ -75,7 +75,7 @@ def test_a_run_on_one_machine_is_there_on_another(
     three = _machine("three", s3, tmp_path, monkeypatch)
     shown = three.command(f"show {three.page} stage2.lr=1e-4")
     assert shown.exit_code == 0
-    assert "settings: stage.lr 0.001 -> 0.0001" in shown.output
+    assert "settings: stage2.lr 0.001 -> 0.0001" in shown.output
     picture = next((tmp_path / "local").glob("nodes/*/*/*/**/test_scenes/**/*.png"), None)
     picture = picture or next((tmp_path / "local").glob("nodes/*/*/*/**/*.jpg"))
     shutil.copyfile(picture, tmp_path / "picture.jpg")
