@@ -36,10 +36,11 @@ class Board:
         self.heard()
 
     def take(self) -> tuple[dict[str, Record], list[tuple[str, Record]]]:
-        """Return the latest record of each call, and the records with metrics not read yet."""
-        numbers = list(self._numbers)
+        """Return what came since the last time: each call's latest record, and all with metrics."""
+        latest, numbers = self._latest, list(self._numbers)
+        self._latest = {}
         self._numbers.clear()
-        return dict(self._latest), numbers
+        return latest, numbers
 
     def ask(self) -> None:
         """Ask all calls to keep what they have done, and to end."""

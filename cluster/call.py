@@ -9,82 +9,16 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from cluster.board import ANSWER_S, PACE_S, Board, BoardAsker, BoardReporter, Record
+from cluster.executor import Executor, Finished, Fn, called
 from cluster.failures import Failure, failure_of
-from cluster.on_nodes import machines_now
 from cluster.ray_faults import fault_of
 
-Fn = Callable[..., dict[str, Any]]
-
 GRACE_S = 8.0  # between asking a call to stop and killing its process
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A call that ended: with a value or an error."""
-
-    name: str
-    value: dict[str, Any] | None
-    error: Failure | None
-
-
-class Executor(Protocol):
-    """Where calls run. Submitting never blocks; waiting does, up to a timeout in seconds."""
-
-    @property
-    def capacity(self) -> Mapping[str, float]:
-        """Say how many `cpus` and `gpus` there are; `machine_...`: on the largest machine."""
-        ...
-
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
-        """Take a call; it starts when its resources are free."""
-        ...
-
-    def wait(self, timeout: float) -> list[Finished]:
-        """Return calls that have ended, each once."""
-        ...
-
-    def reporter(self, name: str) -> Callable[[Record], None]:
-        """Make what a body calls with each record."""
-        ...
-
-    def listen(self, heard: Callable[[], None]) -> None:
-        """Call `heard` at each record of a call that `wait` itself runs; the others need none."""
-        ...
-
-    def asker(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Make what a body asks now and then: whether to keep what is done, and end.
-
-        `stop` is what the walk asks itself; it counts where both are in one process.
-        """
-        ...
-
-    def progress(self) -> Mapping[str, Record]:
-        """Return the latest record of each call."""
-        ...
-
-    def records(self) -> list[tuple[str, Record]]:
-        """Return the records with metrics since the last time."""
-        ...
-
-    def cancel(self, *, patience_s: float = 0.0) -> None:
-        """Stop all calls within seconds; first, give those that ask `patience_s` to keep theirs."""
-        ...
-
-    def close(self) -> None:
-        """Give back what the executor holds."""
-        ...
-
-
-def _call(name: str, fn: Fn, args: tuple[Any, ...]) -> tuple[dict[str, Any] | None, Any]:
-    try:
-        return fn(*args), None
-    except Exception as error:
-        return None, fault_of(error, where=name)
+TASK_NAME = "vocabox"  # of every task in Ray's lists: a name of its own is a class of its own
 
 
 @final
@@ -95,29 +29,64 @@ class RayExecutor:
         import ray
 
         self._ray: Any = ray
-        self._task = ray.remote(max_retries=0)(_call)
+        self._task = ray.remote(max_retries=0)(called)
         self._board: Any = self._ray.remote(num_cpus=0)(Board).remote()
         self._running: dict[Any, str] = {}
         self._cancelled: set[Any] = set()
+        self._dropped: dict[Any, tuple[float, Failure]] = {}  # when asked to stop, and why
+        self._had: dict[str, float] = {}
+        self._shapes: dict[tuple[float, ...], Any] = {}
         self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
         self._asked = 0.0
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many CPUs and GPUs the cluster has at this moment."""
-        return machines_now()
+        """Say what the machines have that are alive; the last answer when Ray gives none."""
+        found: dict[str, float] = {}
+        try:
+            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        except self._ray.exceptions.RayError:
+            return self._had
+        for name, theirs in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory")):
+            have = [float(machine.get(theirs, 0.0)) for machine in alive]
+            found |= {name: sum(have), f"most_{name}": max(have, default=0.0)}
+        self._had = found
+        return found
 
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+    def submit(
+        self,
+        name: str,
+        fn: Fn,
+        args: tuple[Any, ...],
+        *,
+        cpus: float,
+        gpus: float,
+        memory: float = 0.0,
+    ) -> None:
         """Start a call as soon as its resources are free."""
-        task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=name)
-        self._running[task.remote(name, fn, args)] = name
+        shape = (cpus, gpus, memory)
+        if shape not in self._shapes:  # each is a class of tasks to Ray, which wants few
+            more = {"memory": memory} if memory else {}
+            task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=TASK_NAME, **more)
+            self._shapes[shape] = task
+        self._running[self._shapes[shape].remote(name, fn, args)] = name
+
+    def drop(self, name: str, why: Failure) -> None:
+        """Ask a call to stop; `wait` kills its process when it does not hear."""
+        for ref in [ref for ref, running in self._running.items() if running == name]:
+            if ref not in self._dropped:
+                self._dropped[ref] = (time.monotonic(), why)
+                self._cancel(ref, force=False)
 
     def wait(self, timeout: float) -> list[Finished]:
         """Return all calls that have ended, or an empty list after `timeout` seconds."""
         refs = list(self._running)
         if not refs:
             return []
+        for ref, (asked, _) in self._dropped.items():
+            if time.monotonic() - asked > GRACE_S:
+                self._cancel(ref, force=True)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout, fetch_local=False)
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
@@ -132,7 +101,10 @@ class RayExecutor:
             value, failure = None, fault_of(error, where=name)
         if failure is not None and ref in self._cancelled:  # a process we killed is not lost
             failure = Failure("cancelled", name, f"{name}: cancelled.", failure.traceback)
+        if failure is not None and ref in self._dropped:
+            failure = self._dropped[ref][1]
         self._cancelled.discard(ref)
+        self._dropped.pop(ref, None)
         return Finished(name, value, failure)
 
     def reporter(self, name: str) -> Callable[[Record], None]:
@@ -153,7 +125,7 @@ class RayExecutor:
             return self._latest
         with contextlib.suppress(self._ray.exceptions.RayError):
             latest, numbers = self._ray.get(self._board.take.remote(), timeout=ANSWER_S)
-            self._latest = latest
+            self._latest |= latest
             self._numbers += numbers
         self._asked = time.monotonic()
         return self._latest
@@ -180,12 +152,15 @@ class RayExecutor:
         self._cancelled |= set(refs)
         for force, patience in ((False, grace_s), (True, 3.0)):
             for ref in refs:
-                with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
-                    self._ray.cancel(ref, force=force)
+                self._cancel(ref, force=force)
             if refs:
                 _, refs = self._ray.wait(
                     refs, num_returns=len(refs), timeout=patience, fetch_local=False
                 )
+
+    def _cancel(self, ref: Any, *, force: bool) -> None:
+        with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+            self._ray.cancel(ref, force=force)
 
     def close(self) -> None:
         """Give the board's process back."""
@@ -200,19 +175,37 @@ class InProcessExecutor:
     def __init__(self) -> None:
         self._queue: deque[tuple[str, Fn, tuple[Any, ...]]] = deque()
         self._board = Board()
+        self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
 
     @property
     def capacity(self) -> Mapping[str, float]:
-        """Say how many CPUs and GPUs this process may use."""
+        """Say what this process may use."""
         gpus = Path("/proc/driver/nvidia/gpus")
         found = len(list(gpus.iterdir())) if gpus.is_dir() else 0
-        return {"cpus": float(_cpus()), "gpus": float(found)}
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return {
+            "cpus": float(len(os.sched_getaffinity(0))),
+            "gpus": float(found),
+            "memory": float(memory),
+        }
 
-    def submit(self, name: str, fn: Fn, args: tuple[Any, ...], *, cpus: float, gpus: float) -> None:
+    def submit(
+        self,
+        name: str,
+        fn: Fn,
+        args: tuple[Any, ...],
+        *,
+        cpus: float,
+        gpus: float,
+        memory: float = 0.0,
+    ) -> None:
         """Queue a call; the resources are this process's, whatever is asked for."""
-        del cpus, gpus
+        del cpus, gpus, memory
         self._queue.append((name, fn, args))
+
+    def drop(self, name: str, why: Failure) -> None:
+        """Do nothing: while a call runs here, nobody can ask."""
 
     def wait(self, timeout: float) -> list[Finished]:
         """Run the oldest call to its end; return an empty list if there is none."""
@@ -221,7 +214,7 @@ class InProcessExecutor:
             return []
         name, fn, args = self._queue.popleft()
         try:
-            value, failure = _call(name, fn, args)
+            value, failure = called(name, fn, args)
         except KeyboardInterrupt as error:
             value, failure = None, failure_of(error, where=name)
         return [Finished(name, value, failure)]
@@ -241,8 +234,9 @@ class InProcessExecutor:
     def progress(self) -> Mapping[str, Record]:
         """Return the latest record of each call."""
         latest, numbers = self._board.take()
+        self._latest |= latest
         self._numbers += numbers
-        return latest
+        return self._latest
 
     def records(self) -> list[tuple[str, Record]]:
         """Return the records with metrics since the last time, in the order they came."""
@@ -264,7 +258,3 @@ EXECUTORS: dict[str, Callable[[], Executor]] = {
     "ray": RayExecutor,
     "in_process": InProcessExecutor,
 }
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1

@@ -21,6 +21,7 @@ EXIT = {
     "preempted": 75,
     "interrupted": 130,
 }
+PAUSE_S = 10.0  # between two tries while others fill the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,8 @@ def _memory(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
 
 
 def _machine_full(failure: Failure, attempt: int, budget: Budget) -> Retry | Fail:
-    pause = 10.0
-    if attempt * pause <= budget.wait_s:
-        return Retry(pause, counted=False)
+    if attempt * PAUSE_S <= budget.wait_s:
+        return Retry(PAUSE_S, counted=False)
     return Fail(f"{failure.text} (waited {budget.wait_s:.0f} s)", EXIT["infrastructure"])
 
 

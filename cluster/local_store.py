@@ -67,6 +67,8 @@ class LocalStore:
         if self._disk.size(final) is not None:
             return False
         self._folder(final.parent, sync=sync)
+        if not data and sync == "fast":
+            return self._claim(final)
         draft = final.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             self._disk.write_new(draft, data)
@@ -79,6 +81,14 @@ class LocalStore:
         if created and sync == "durable":
             self._disk.fsync(final.parent)
         return created
+
+    def _claim(self, final: Path) -> bool:
+        """Create an empty name, which is whole at once; return whether it was us."""
+        try:
+            self._disk.write_new(final, b"")
+        except FileExistsError:
+            return False
+        return True
 
     def _link(self, draft: Path, final: Path) -> bool:
         """Give a whole draft its final name if nobody has it; return whether it was us."""
@@ -114,6 +124,7 @@ class LocalStore:
         for place in reversed(above):
             if self._disk.size(place) is None:
                 self._make(place)
+                self._made.discard((place, "durable"))  # one that was there and went
         if sync == "durable":
             for place in reversed(above):
                 if (place, sync) not in self._made:
@@ -175,10 +186,13 @@ class LocalStore:
             raise fault(error, final) from error
 
     def new_folder(self, name: str) -> Path:
-        """Make an empty folder of a name that was never used, for bulk files; return its path."""
+        """Make an empty folder of a name that was never used, for bulk files; return its path.
+
+        What is published in it and recorded beside it makes it durable.
+        """
         final = self.path(name)
         try:
-            self._folder(final.parent, sync="durable")
+            self._folder(final.parent, sync="fast")
             self._disk.mkdir(final)
         except OSError as error:
             raise fault(error, final) from error

@@ -42,18 +42,6 @@ def on_each_node(fn: Callable[..., Any], *args: Any, timeout_s: float = ANSWER_S
     return sorted(said, key=lambda one: one.node)
 
 
-def machines_now() -> dict[str, float]:
-    """Return `cpus` and `gpus` of all living machines, `machine_...` of the largest."""
-    import ray
-
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]] or [{}]
-    found: dict[str, float] = {}
-    for name, resource in (("cpus", "CPU"), ("gpus", "GPU")):
-        each = [float(machine.get(resource, 0.0)) for machine in alive]
-        found |= {name: sum(each), f"machine_{name}": max(each)}
-    return found
-
-
 def _heard(ref: Any, node: str) -> Said:
     import ray
 

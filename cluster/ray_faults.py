@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.failures import Failure, failure_of
+from cluster.memory_fault import memory_of
 
 RAY_KINDS = {  # class names, looked up along the error's bases
     "PreemptionError": "preempted",
@@ -28,6 +29,7 @@ RAY_KINDS = {  # class names, looked up along the error's bases
 TEXTS = {
     "lost": "a worker process died",
     "memory": "a worker was stopped because the machine ran out of memory",
+    "machine_full": "a worker was stopped because others filled the machine's memory",
     "preempted": "the machine was taken away",
     "cancelled": "cancelled",
     "storage": "Ray's disk is full",
@@ -81,6 +83,9 @@ def fault_of(error: BaseException, *, where: str) -> Failure:
     plain = failure_of(error, where=where)
     said = (str(error).strip() or "no words").splitlines()[0][:200]
     text = f"{where}: {TEXTS[kind]}; got {type(error).__name__}: {said}"
+    if kind == "memory" and (memory := memory_of(str(error))):
+        kind = kind if memory.is_ours else "machine_full"
+        text = f"{where}: {TEXTS[kind]}; got {memory}."
     return Failure(kind, where, text, plain.traceback)
 
 

@@ -51,6 +51,7 @@ def run_group(
     min_workers: int = 0,
     cpus_per_worker: float = 1,
     gpus_per_worker: float = 0,
+    memory_per_worker: int = 0,
     local: bool = False,
     scratch: Path,
     name: str,
@@ -68,6 +69,7 @@ def run_group(
         min_workers: above 0, Ray Train may run with so few where there is no room for all.
         cpus_per_worker: also the number of threads of each worker, at least 1.
         gpus_per_worker: above 0 the group talks by nccl, else by gloo.
+        memory_per_worker: bytes that Ray sets aside for each; 0 for none.
         local: on this machine and without Ray.
         scratch: a folder that all workers see, for Train's records and the meeting file.
         name: who is named when something fails.
@@ -94,7 +96,11 @@ def run_group(
         return run_processes(job, scratch=scratch, name=name, say=say, note=note, asked=asked)
     from cluster.train_job import run_train_job
 
-    resources = {"CPU": cpus_per_worker, "GPU": gpus_per_worker}
+    resources = {
+        "CPU": cpus_per_worker,
+        "GPU": gpus_per_worker,
+        "memory": float(memory_per_worker),
+    }
     return run_train_job(
         {**job, "say": say, "note": note, "asked": asked, "name": name},
         workers=(min_workers, world) if min_workers else world,

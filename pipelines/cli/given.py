@@ -133,11 +133,11 @@ def refusals() -> Generator[None]:
     from cluster.reach import ClusterError
     from cluster.session import AddressError
     from cluster.storage import StoreError
-    from pipelines.graph.checks import GraphError
     from pipelines.graph.cuts import CutError
     from pipelines.graph.frozen import FrozenError
     from pipelines.graph.lineage import UnknownResultError
     from pipelines.graph.outside import OutsideError
+    from pipelines.graph.problem import GraphError
     from pipelines.graph.rebuilt import RebuildError
     from pipelines.runs.kept_runs import UnknownRunError
 

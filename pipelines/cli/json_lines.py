@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from pipelines.settings.problems import visible
+from pipelines.cli.progress import words_of
 
 VERSION = 1
+SAID = ("note", "retry", "silent")  # to people
 READ_BY_PROGRAMS = ("node", "finished", "problem")  # progress is for people
 
 
@@ -21,9 +22,8 @@ class JsonLines:
         """Write an event that programs read; the last line is written by the command."""
         if event["event"] == "node":
             write_event(event)
-        elif event["event"] == "note":
-            place = f"{event['node']}: " if event.get("node") else ""
-            click.echo(visible(f"{place}{event['text']}"), err=True)
+        elif event["event"] in SAID and (words := words_of(event)):
+            click.echo(words, err=True)
 
     def close(self) -> None:
         """Leave nothing open."""

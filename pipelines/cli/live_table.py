@@ -27,7 +27,11 @@ class LiveTable:
     ) -> None:
         self.progress = Progress(names, clock=clock)
         self.live = Live(
-            table(self.progress.rows), console=console or Console(), refresh_per_second=4
+            get_renderable=lambda: table(
+                dict(self.progress.rows)
+            ),  # at its pace, not at each event
+            console=console or Console(),
+            refresh_per_second=4,
         )
         self.live.start()
 
@@ -36,7 +40,6 @@ class LiveTable:
         self.progress.take(event)
         if words := words_of(event):
             self.live.console.print(Text(words))
-        self.live.update(table(self.progress.rows))
 
     def close(self) -> None:
         """Stop drawing."""

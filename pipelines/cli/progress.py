@@ -19,6 +19,7 @@ class Row:
     now: float = 0.0  # seconds, of the last progress
     text: str = ""
     seconds: float | None = None  # of a node that ended
+    silent: float = 0.0  # seconds for which a running node has said nothing, if that is long
     metrics: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -56,6 +57,7 @@ class Progress:
         if not isinstance(name, str):
             return None
         row = self.rows.setdefault(name, Row())
+        row.silent = float(event["seconds"]) if event["event"] == "silent" else 0.0
         if event["event"] == "node":
             row.state = str(event.get("state", row.state))
             row.seconds = event.get("seconds")
@@ -74,6 +76,12 @@ class Progress:
 def words_of(event: Mapping[str, Any]) -> str:
     """Return what an event says in words: of a node's note its name too; nothing for the others."""
     node, text = event.get("node"), event.get("text")
+    if event["event"] == "silent":
+        who = f"{node}: {text}" if text else str(node)
+        return visible(f"{who}: has said nothing for {duration(event['seconds'])}")
+    if event["event"] == "retry":
+        why = str(event["why"]).removeprefix(f"{node}: ")
+        return visible(f"{node}: {why}; tried again in {duration(event['after_s'])}")
     if not text or (node is not None and event["event"] != "note"):
         return ""
     return visible(f"{node}: {text}" if node is not None else str(text))
@@ -94,7 +102,9 @@ def duration(seconds: float | None) -> str:
 
 
 def how_far(row: Row) -> str:
-    """Return "120/700", or the text of a node that counts nothing."""
+    """Return "120/700", the text of a node that counts nothing, or that it has been silent."""
+    if row.silent:
+        return f"silent {duration(row.silent)}"
     return f"{row.done:g}/{row.total:g}" if row.total else row.text
 
 

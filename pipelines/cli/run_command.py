@@ -33,6 +33,8 @@ def _live(names: Sequence[str]) -> View:
 
 NEXT = ("stage2.lr=1e-3", "stage2.lr=2e-3")  # a change to look at: one that was not given
 
+CLUSTER_GROWS_S = 300.0  # what a cluster that is to grow gets, to do so
+
 VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
     "json": lambda _: JsonLines(),
     "terminal": _live,
@@ -51,14 +53,6 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
     "--address", default="local", show_default=True, help="A Ray cluster: local, auto, host:port."
 )
 @given.insecure_option
-@click.option(
-    "--schedule-timeout",
-    type=click.FloatRange(min=0),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for machines that a cluster does not have yet.",
-)
 @click.option("--paths-from", type=click.Path(path_type=Path), default=None, hidden=True)
 @click.option("--instead-of", default="", hidden=True)  # the command that sent this one
 @click.option(
@@ -71,6 +65,13 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
     show_default=True,
     metavar="SECONDS",
     help="Go on with a run whose driver, on another machine, was silent for so long.",
+)
+@click.option("--keep-going", is_flag=True, help="After a failure run all that does not need it.")
+@click.option(
+    "--wait-for-nodes",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait so long for machines that a node needs: 300 on a cluster, 0 here unless given.",
 )
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", hidden=True)
 @given.json_option
@@ -101,7 +102,8 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 emit=view,
                 take_over_after=how["take_over_after"],
                 insecure=how["insecure"],
-                schedule_timeout_s=how["schedule_timeout"],
+                on_failure="continue" if how["keep_going"] else "stop",
+                wait_for_nodes_s=_patience(how),
             )
     finally:
         view.close()
@@ -112,6 +114,12 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
         again, show = (how["instead_of"], "") if how["instead_of"] else (again, show)
         say_ending(ended, again=again, show=show, store=store)
     return int(ended.code)
+
+
+def _patience(how: Mapping[str, Any]) -> float:
+    """Return the seconds to wait for machines: only a cluster may get some that it has not yet."""
+    usual = 0.0 if how["address"] == "local" else CLUSTER_GROWS_S
+    return usual if how["wait_for_nodes"] is None else float(how["wait_for_nodes"])
 
 
 def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) -> tuple[str, str]:

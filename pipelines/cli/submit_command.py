@@ -18,7 +18,10 @@ EXAMPLE = "vocabox submit configs/first_run.yaml --address http://head:8265 --dr
 @given.cut_options
 @given.dashboard_option(required=True)
 @given.insecure_option
-@click.option("--schedule-timeout", type=click.FloatRange(min=0), default=None, hidden=True)
+@click.option(
+    "--wait-for-nodes", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="Wait so long for machines that a node needs: 300 unless given.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--again", is_flag=True, help="Also where this run is done: its files may be new.")
 def submit(*, config: str, settings: tuple[str, ...], address: str, store: str, **how: Any) -> int:
@@ -37,8 +40,8 @@ def submit(*, config: str, settings: tuple[str, ...], address: str, store: str, 
     again += " --insecure-cluster" if how["insecure"] else ""
     flags = ["--instead-of", again]
     flags += ["--insecure-cluster"] if how["insecure"] else []
-    if how["schedule_timeout"] is not None:
-        flags += ["--schedule-timeout", f"{how['schedule_timeout']:g}"]
+    if how["wait_for_nodes"] is not None:
+        flags += ["--wait-for-nodes", f"{how['wait_for_nodes']:g}"]
     with given.refusals():
         what = WORK["submission"](loaded, store=store, cuts=cuts, flags=flags)
         if how["dry_run"]:

@@ -15,13 +15,14 @@ class ArtifactKind:
 
 
 FILES = ArtifactKind(name="files")
+LISTING = ArtifactKind(name="listing", needs=("list.json",))  # a JSON list: elements of a map
 SHARDS = ArtifactKind(name="shards", needs=("record.json", "index.parquet", "vocabulary.json"))
 WEIGHTS = ArtifactKind(
     name="weights", stage="train", needs=("model.safetensors", "model.json", "vocabulary.json")
 )
 DETECTIONS = ArtifactKind(name="detections", stage="eval", needs=("*.parquet",))
 REPORT = ArtifactKind(name="report", stage="eval", needs=("*",))
-KINDS = {kind.name: kind for kind in (FILES, SHARDS, WEIGHTS, DETECTIONS, REPORT)}
+KINDS = {kind.name: kind for kind in (FILES, LISTING, SHARDS, WEIGHTS, DETECTIONS, REPORT)}
 
 
 def missing(kind: ArtifactKind, names: tuple[str, ...]) -> list[str]:

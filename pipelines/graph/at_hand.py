@@ -17,38 +17,43 @@ from pathlib import Path
 from typing import Any
 
 from cluster.storage import DamagedError, Store, open_store
-from pipelines.graph.record import first_look, read_record, set_aside
+from pipelines.graph.node import Element, Given, Units
+from pipelines.graph.payload import Place
+from pipelines.graph.record import Record, first_look, read_record, set_aside
 
 LOOK_S = 0.5  # between two looks for a new checkpoint
 CARRIED = 2  # newest checkpoints that stay in the store
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where an input lies: an artifact, some files of one, or a user's files with their stamps."""
-
-    key: str | None = None
-    files: Mapping[str, str] | None = None  # role -> relative to the artifact, or absolute
-    stamps: Mapping[str, str] | None = None  # role -> stamp of a user's file or folder
-
-
-def open_input(store: Store, place: Place, name: str) -> Path | dict[str, Path]:
-    """Return where an input lies here; the first read in a process checks that it is whole.
+def open_input(store: Store, place: Place, name: str) -> Given:
+    """Return what an input is here; the first read in a process checks that it is whole.
 
     Raises:
         DamagedError: it is not; it was set aside.
     """
+    if place.element and place.element[0] == "value":
+        return Element(place.element[1])
     if place.key is None:
         return {role: Path(path) for role, path in (place.files or {}).items()}
-    record = read_record(store, place.key)
-    if record is None:
-        raise DamagedError(f"input {name}: its record is gone; got {place.key[:12]}. Run again.")
-    if found := first_look(store, record, check="small"):
-        raise set_aside(store, record, found)
+    record = _whole(store, place.key, name)
+    if record.units is not None:
+        units = [_whole(store, key, name) for key, _ in record.units]
+        return Units(tuple(unit.place(store) for unit in units))
     root = record.place(store)
+    if place.element:
+        return Element(root / place.element[1] if place.element[0] == "file" else root)
     if place.files is None:
         return root
     return {role: root / relative for role, relative in place.files.items()}
+
+
+def _whole(store: Store, key: str, name: str) -> Record:
+    record = read_record(store, key)
+    if record is None:
+        raise DamagedError(f"input {name}: its record is gone; got {key[:12]}. Run again.")
+    if record.units is None and (found := first_look(store, record, check="small")):
+        raise set_aside(store, record, found)
+    return record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,45 +5,20 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipelines.graph.artifact import LISTING, SHARDS
 from pipelines.graph.closure import DOORS, Code, CodeError
 from pipelines.graph.key import KeyTextError, plain
-from pipelines.graph.node import Graph, Node, Outside, View
+from pipelines.graph.node import Each, Graph, Node, Outside, View, mapped
+from pipelines.graph.problem import Problem, Problems
+from pipelines.graph.room import room
 from pipelines.graph.same_code import code_for
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
-    """One thing wrong with a graph."""
-
-    where: str
-    what: str
-    got: str
-    do: str
-
-    def __str__(self) -> str:
-        """Return the sentence for people."""
-        return f"{self.where}: {self.what}; got {self.got}. {self.do}"
-
-
-class GraphError(ValueError):
-    """A graph that cannot run; nothing was started."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        """Return all problems, one a line."""
-        return "\n".join(str(problem) for problem in self.problems)
-
-
-Problems = Iterator[Problem]
 Rule = Callable[[Graph, Code], Problems]
 
 
@@ -56,15 +31,6 @@ def check(
     if capacity is not None:
         found += [p for node in graph.every() for p in room(node, capacity)]
     return found
-
-
-def need_of(node: Node) -> tuple[float, float]:
-    """Return the CPUs and GPUs that a node takes while it runs; of an elastic one, the least."""
-    on = node.run_on
-    if on.workers:
-        least = on.min_workers or on.workers
-        return least * on.cpus_per_worker, least * on.gpus_per_worker
-    return on.cpus, 0.0
 
 
 def names_are_unique(graph: Graph, code: Code) -> Problems:
@@ -95,7 +61,7 @@ def there_are_no_circles(graph: Graph, code: Code) -> Problems:
     seen: set[int] = set()
     for node in graph.every():
         for name, source in node.inputs.items():
-            above = source.node if isinstance(source, View) else source
+            above = source.node if isinstance(source, View | Each) else source
             if isinstance(above, Node) and id(above) not in seen:
                 yield Problem(
                     where=f"{node.name}.{name}", what="inputs come before their users",
@@ -115,16 +81,40 @@ def edges_fit(graph: Graph, code: Code) -> Problems:
                     where=node.name, what=f"needs '{name}' ({kind.name})",
                     got="no node that gives it", do="Add the input.",
                 )  # fmt: skip
-            elif not isinstance(source, Node):
+            elif isinstance(source, View | Outside):
                 yield Problem(
                     where=f"{node.name}.{name}", what=f"wants a whole artifact ({kind.name})",
                     got=type(source).__name__.lower(), do="Give the node that makes it.",
                 )  # fmt: skip
-            elif source.makes.name != kind.name:
+            elif (above := source.node if isinstance(source, Each) else source).makes != kind:
                 yield Problem(
                     where=f"{node.name}.{name}", what=f"wants {kind.name}",
-                    got=f"{source.makes.name} from {source.name}",
+                    got=f"{above.makes.name} from {above.name}",
                     do=f"Give a node that makes {kind.name}.",
+                )  # fmt: skip
+
+
+def maps_are_plain(graph: Graph, code: Code) -> Problems:
+    """A map has one `Each`, over what can be listed; its own artifact has no files to view."""
+    del code
+    for node in graph.every():
+        each = [name for name, source in node.inputs.items() if isinstance(source, Each)]
+        if len(each) > 1:
+            yield Problem(
+                where=node.name, what="a map goes over one list", got=f"{' and '.join(each)}",
+                do="Join the lists in a node before it.",
+            )  # fmt: skip
+        for name, source in node.inputs.items():
+            if isinstance(source, View) and mapped(source.node):
+                yield Problem(
+                    where=f"{node.name}.{name}", what="a map has units and no files of its own",
+                    got=f"a view of {source.node.name}", do="Give the node and use task.units().",
+                )  # fmt: skip
+            if isinstance(source, Each) and not _can_be_listed(source.node):
+                yield Problem(
+                    where=f"{node.name}.{name}", what="a map goes over a listing, shards or a map",
+                    got=f"{source.node.makes.name} from {source.node.name}",
+                    do="Let that node write list.json, a JSON list (kind listing).",
                 )  # fmt: skip
 
 
@@ -133,7 +123,7 @@ def files_are_named_right(graph: Graph, code: Code) -> Problems:
     del code
     for node in graph.every():
         for name, source in node.inputs.items():
-            if isinstance(source, Node):
+            if isinstance(source, Node | Each):
                 continue
             for role, file in source.files.items():
                 where = f"{node.name}.{name}.{role}"
@@ -215,6 +205,7 @@ CHECKS: tuple[Rule, ...] = (
     names_are_plain,
     there_are_no_circles,
     edges_fit,
+    maps_are_plain,
     files_are_named_right,
     functions_are_in_modules,
     code_can_be_read,
@@ -223,26 +214,8 @@ CHECKS: tuple[Rule, ...] = (
 )
 
 
-def room(node: Node, capacity: Mapping[str, float]) -> Problems:
-    """A gang runs whole or not at all, so it must fit into all there is."""
-    cpus, gpus = need_of(node)
-    have = capacity.get("cpus", 0.0), capacity.get("gpus", 0.0)
-    whole = node.run_on.local or not node.run_on.workers  # else each worker finds its own machine
-    on = node.run_on
-    each = (cpus, gpus) if whole else (on.cpus_per_worker, on.gpus_per_worker)
-    most = capacity.get("machine_cpus", have[0]), capacity.get("machine_gpus", have[1])
-    if cpus <= have[0] and gpus <= have[1] and (each[0] > most[0] or each[1] > most[1]):
-        yield Problem(
-            where=f"run_on.{node.name}", what=f"needs {each[0]:g} CPUs and {each[1]:g} GPUs of one "
-            "machine", got=f"{most[0]:g} and {most[1]:g} on the largest",
-            do="Lower what each takes, or use larger machines.",
-        )  # fmt: skip
-    if cpus > have[0] or gpus > have[1]:
-        yield Problem(
-            where=f"run_on.{node.name}", what=f"needs {cpus:g} CPUs and {gpus:g} GPUs at once",
-            got=f"{have[0]:g} and {have[1]:g} in all",
-            do="Lower workers or what each takes, or use a larger cluster.",
-        )  # fmt: skip
+def _can_be_listed(node: Node) -> bool:
+    return mapped(node) is not None or node.makes in (LISTING, SHARDS)
 
 
 def _parsed(text: str) -> Problem:

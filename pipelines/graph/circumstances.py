@@ -5,10 +5,12 @@ import math
 import resource
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, cast
 
 from pipelines.graph.closure import ROOT
@@ -44,6 +46,14 @@ def git_state() -> dict[str, Any] | None:
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
     return None
+
+
+@cache
+def boot() -> str:
+    """Return a name of the time since this machine was started; elsewhere, of this process."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return uuid.uuid4().hex
 
 
 def cpu_seconds() -> float:

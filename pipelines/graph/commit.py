@@ -8,56 +8,32 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
 from cluster.store_files import digest_of
 from cluster.workers import never
-from pipelines.graph.artifact import ArtifactKind, missing
-from pipelines.graph.at_hand import Place, ThroughStore, open_input
-from pipelines.graph.circumstances import cpu_seconds, most_memory, plain_notes, versions
-from pipelines.graph.claims import Claimant, claim, let_go
+from pipelines.graph.artifact import LISTING, missing
+from pipelines.graph.at_hand import ThroughStore, open_input
+from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
+from pipelines.graph.claims import claim, let_go
 from pipelines.graph.key import SCHEMA, label
-from pipelines.graph.node import AtHand, Here, RunOn, Task
+from pipelines.graph.listing import check_list
+from pipelines.graph.node import AtHand, Here, Task
 from pipelines.graph.outside import THREADS, OutsideError, stamp_of
+from pipelines.graph.payload import Call
 from pipelines.graph.provenance import check_versions, provenance
 from pipelines.graph.record import Record, first_look, home, read_record, sealed
 from pipelines.graph.same_code import check_same
 from pipelines.graph.saying import Saying
 
+CHEAP_S = 0.2  # a body that took less is cheaper to run again than to flush to disk
 FEW = 8  # files; threads cost more than they save
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """All that a worker needs; every field can be pickled."""
-
-    store: str
-    key: str
-    node: str
-    recipe: str
-    claimant: Claimant  # the run this is for; one without a name claims nothing
-    fn: Callable[[Task], Mapping[str, object] | None]
-    cfg: Any
-    parts: Mapping[str, Callable[..., Any]]
-    makes: ArtifactKind
-    run_on: RunOn
-    inputs: Mapping[str, Place]
-    identities: Mapping[str, Any]  # inputs as the manifest holds them
-    settings: Any  # plain
-    code: Mapping[str, str]
-    code_digest: str
-    sources: Mapping[str, str]
-    git: Mapping[str, Any] | None
-    keyed: Mapping[str, str] = field(default_factory=dict[str, str])  # versions in the key
-    forced: Literal["no", "yes"] = "no"
-    reporter: Callable[[dict[str, Any]], None] | None = None
-    asked: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +68,14 @@ def execute(payload: dict[str, Any]) -> dict[str, Any]:
         sources=call.sources,
     )
     check_versions(call.node, call.keyed)
-    return carry_out(call, open_store(call.store, mode="join"))
+    return carry_out(call, _opened(call.store, os.getpid()))
+
+
+@lru_cache(maxsize=8)
+def _opened(uri: str, process: int) -> Store:
+    """Open a store once in a process, which serves many calls."""
+    del process
+    return open_store(uri, mode="join")
 
 
 def carry_out(call: Call, store: Store) -> dict[str, Any]:
@@ -118,17 +101,19 @@ def _made(call: Call, store: Store) -> dict[str, Any]:
     out = store.new_folder(name)
     try:
         body = _run(call, store, attempt, out)
-        store.publish(name, out)
-        winner = _publish(store, body, call.forced)
+        store.publish(name, out, sync="fast" if "fast" in body else "durable")
+        winner = publish(store, body, call.forced)
     except BaseException:
         _drop(store, call.key, attempt)
         raise
-    store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
+    if call.unit is None:
+        store.put_new(f"names/{call.recipe}/{call.node}/{call.key}", b"", sync="fast")
+    own = winner.body["attempt"] == attempt
     with suppress(StorageError):  # what is left is litter, and the result is there
-        if winner.body["attempt"] != attempt:
+        if not own:
             store.drop(name)
         store.drop(f"work/{call.key}")
-    differs = winner.digest != Record(body).digest
+    differs = not own and winner.digest != Record(body).digest
     return _answer(winner, found=False, differs=differs)
 
 
@@ -142,7 +127,7 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         inputs=inputs,
         parts=call.parts,
         out=out,
-        scratch=store.scratch(call.key),
+        work=lambda: store.scratch(call.key),
         run_on=call.run_on,
         say=saying,
         note=saying.note,
@@ -153,13 +138,31 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
     notes = call.fn(task)
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
     _check_unchanged(call)
+    fast = seconds < CHEAP_S and isinstance(store, LocalStore)  # a bucket flushes what it takes
     files = seal(out)
+    if call.makes == LISTING:
+        check_list(out / "list.json", node=call.node)
     if lost := missing(call.makes, tuple(files)):
         listed = ", ".join(list(files)[:5]) or "an empty folder"
         raise ValueError(
             f"{call.node}: must make {', '.join(lost)} (kind {call.makes.name}); got {listed}. "
             "Write them to task.out."
         )
+    return {
+        **described(call, seconds=seconds, cpu_s=spent),
+        "files": {name: list(entry) for name, entry in files.items()},
+        "attempt": attempt,
+        "started": started,
+        "rss_max": most_memory(),
+        "notes": plain_notes(notes) if notes else {},
+        **({"fast": boot()} if fast else {}),
+    }
+
+
+def described(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
+    """Return what a manifest says of a call whatever came out of it, and what it cost."""
+    places = {name: place.files for name, place in call.inputs.items() if place.files}
+    on, keyed = call.run_on, call.keyed
     return {
         "format": SCHEMA,
         "key": call.key,
@@ -171,18 +174,13 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         "parts": {name: label(part) for name, part in call.parts.items()},
         "inputs": dict(call.identities),
         "makes": [call.makes.name, call.makes.version],
-        "files": {name: list(entry) for name, entry in files.items()},
         "run": call.claimant.run,
         "epoch": call.claimant.epoch,
-        "attempt": attempt,
         "host": socket.gethostname(),
-        "started": started,
-        "seconds": round(seconds, 6),
-        "rss_max": most_memory(),
-        "notes": plain_notes(notes or {}),
         "versions": versions(),
         "git": dict(call.git) if call.git else None,
-        **_beside(call, seconds=seconds, cpu_s=spent),
+        "seconds": round(seconds, 6),
+        **provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s),
     }
 
 
@@ -190,12 +188,6 @@ def _at_hand(call: Call, store: Store, out: Path) -> AtHand:
     if isinstance(store, LocalStore):
         return Here()
     return ThroughStore(store=store.uri, home=store.home, out=out, places=call.inputs)
-
-
-def _beside(call: Call, *, seconds: float, cpu_s: float) -> dict[str, Any]:
-    places = {name: place.files for name, place in call.inputs.items() if place.files}
-    on, keyed = call.run_on, call.keyed
-    return provenance(call.cfg, run_on=on, places=places, keyed=keyed, seconds=seconds, cpu_s=cpu_s)
 
 
 def _drop(store: Store, key: str, attempt: str) -> None:
@@ -206,12 +198,12 @@ def _drop(store: Store, key: str, attempt: str) -> None:
             store.drop(f"{home(key)}/{attempt}")
 
 
-def _publish(store: Store, body: dict[str, Any], forced: str) -> Record:
+def publish(store: Store, body: dict[str, Any], forced: str) -> Record:
     """Create the manifest, the commit point; return the one that counts."""
     name = f"{home(body['key'])}/manifest.json"
     own = Record(body)
     for _ in range(8):
-        if store.put_new(name, sealed(body)):
+        if store.put_new(name, sealed(body), sync="fast" if own.fast else "durable"):
             return own
         present = read_record(store, body["key"])
         if present is None:

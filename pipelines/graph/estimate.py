@@ -57,6 +57,15 @@ def estimate(before: Past, *, fn: str, settings: Any) -> Estimate | None:
     return _made(records, seconds, "about" if near else "at most" if times > 1 else "at least")
 
 
+def of_units(before: Past, *, fn: str, count: int) -> Estimate | None:
+    """Return what so many units of a map may take, each as long as those of the last maps."""
+    maps = [(r, len(r.units)) for r in before.records if r.units and r.body["fn"] == fn][:LATEST]
+    if not maps:
+        return None
+    each = statistics.median(record.seconds / units for record, units in maps)
+    return _made([record for record, _ in maps], each * count, "about")
+
+
 def _made(records: Sequence[Record], seconds: float, how: How) -> Estimate:
     """Return an estimate whose cost a second, and whose bytes, are the medians of records."""
     timed = [record for record in records if record.seconds > 0]

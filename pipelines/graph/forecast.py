@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.graph import schedule
-from pipelines.graph.checks import need_of
 from pipelines.graph.node import Node, upstream
-from pipelines.graph.schedule import Action, Job, Need
+from pipelines.graph.room import need_of
+from pipelines.graph.schedule_state import Action, Finished, Job, Wanted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ def wall_seconds(tasks: Iterable[Task], *, cpus: float, gpus: float = 0.0) -> fl
         while todo:
             action = todo.pop(0)
             if action.kind == "resolve":
-                state, more = schedule.step(state, schedule.Wanted(action.name))
+                state, more = schedule.step(state, Wanted(action.name))
                 todo += more
             elif action.kind == "submit":
                 heapq.heappush(running, (now + took[action.name], action.name))
@@ -64,7 +64,7 @@ def wall_seconds(tasks: Iterable[Task], *, cpus: float, gpus: float = 0.0) -> fl
                 return None
         if running:
             now, name = heapq.heappop(running)
-            state, more = schedule.step(state, schedule.Finished(name))
+            state, more = schedule.step(state, Finished(name))
             todo += more
     return now
 
@@ -76,10 +76,5 @@ def machine_cpus() -> float:
 
 
 def _job(node: Node, took: dict[str, float]) -> Job:
-    cpus, gpus = need_of(node)
-    return Job(
-        name=node.name,
-        after=tuple(above.name for above in upstream(node) if above.name in took),
-        need=Need(cpus, gpus, gang=node.run_on.workers > 0),
-        weight=took[node.name] or 1.0,
-    )
+    after = tuple(above.name for above in upstream(node) if above.name in took)
+    return Job(name=node.name, after=after, need=need_of(node), weight=took[node.name] or 1.0)

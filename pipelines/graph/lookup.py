@@ -1,16 +1,17 @@
 """From a node and the results above it to its key, and to a result that is there already."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster.storage import Store
-from pipelines.graph.at_hand import Place
 from pipelines.graph.closure import Code, code_digest
 from pipelines.graph.key import Identity, node_key, plain
-from pipelines.graph.node import Node, Outside, View
+from pipelines.graph.listing import elements_of
+from pipelines.graph.node import Each, Node, Outside, Source, View, mapped
 from pipelines.graph.outside import Found, look
+from pipelines.graph.payload import Place
 from pipelines.graph.record import Record, faults, read_record
 from pipelines.graph.same_code import code_for, source_digests
 
@@ -83,8 +84,7 @@ class Lookup:
             inputs={name: digest for name, (digest, _) in inputs.items()},
             versions=self.keyed,
         )
-        record = read_record(self.store, key)
-        damage = tuple(faults(self.store, record, check="sizes")) if record else ()
+        record, damage = self.found(key)
         return Identified(
             node=node,
             key=key,
@@ -96,6 +96,63 @@ class Lookup:
             record=record,
             damage=damage,
         )
+
+    def found(self, key: str) -> tuple[Record | None, tuple[str, ...]]:
+        """Return the result of a key, if it is there, and what is wrong with it.
+
+        A map whose units are not all there and whole is not there: its units are looked at apart.
+        """
+        record = read_record(self.store, key)
+        damage = tuple(faults(self.store, record, check="sizes")) if record else ()
+        if record and record.units is not None and damage:
+            return None, ()
+        return record, damage
+
+    def units_of(self, known: Identified) -> "tuple[Identified, ...]":
+        """Return the units of a map, in order: each as a node of its own, with its own key.
+
+        Raises:
+            ListingError, DamagedError: what the map goes over is not a list, or not whole.
+        """
+        name = mapped(known.node)
+        record = read_record(self.store, known.places[name].key or "") if name else None
+        if name is None or record is None:
+            return ()
+        return tuple(
+            self._unit(known, name, record.key, digest=digest, what=what)
+            for digest, what in elements_of(self.store, record)
+        )
+
+    def _unit(
+        self, known: Identified, name: str, above: str, *, digest: str, what: tuple[Any, ...]
+    ) -> Identified:
+        inputs = {**known.inputs, name: ({"element": digest}, above)}
+        key = node_key(
+            known.node.fn,
+            code=known.code,
+            settings=known.settings,
+            parts=known.node.parts,
+            makes=known.node.makes,
+            inputs={name: identity for name, (identity, _) in inputs.items()},
+            versions=self.keyed,
+        )
+        kind, value = what
+        place = Place(key=value if kind == "unit" else above, element=(kind, value))
+        record, damage = self.found(key)
+        return replace(
+            known,
+            key=key,
+            inputs=inputs,
+            places={**known.places, name: place},
+            record=record,
+            damage=damage,
+        )
+
+    def mark(self, recipe: str, name: str, key: str) -> None:
+        """Remember that a node of this name has had this key."""
+        marker = f"names/{recipe}/{name}/{key}"
+        if not self.store.exists(marker):
+            self.store.put_new(marker, b"", sync="fast")
 
     def sources(self, known: Identified) -> dict[str, str]:
         """Return the digests of the files that a node's code was read from."""
@@ -109,12 +166,15 @@ class Lookup:
         return self._codes[id(closure)]
 
     def _input(
-        self, node: Node, name: str, source: Node | View | Outside, above: Mapping[str, Record]
+        self, node: Node, name: str, source: Source, above: Mapping[str, Record]
     ) -> tuple[tuple[Identity, str | None], Place]:
         where = f"{node.name}.{name}"
         if isinstance(source, Node):
             record = above[source.name]
             return (record.digest, record.key), Place(key=record.key)
+        if isinstance(source, Each):
+            record = above[source.node.name]
+            return ({"each": record.digest}, record.key), Place(key=record.key)
         if isinstance(source, View):
             record = above[source.node.name]
             roles = {r: record.role(f, where=f"{where}.{r}") for r, f in source.files.items()}

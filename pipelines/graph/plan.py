@@ -1,20 +1,21 @@
 """What a run would do: which results are there, what runs and why, how long it may take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cluster.storage import Store
 from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code
 from pipelines.graph.cuts import CutError, Cuts, scope
-from pipelines.graph.estimate import Estimate, How, estimate
+from pipelines.graph.estimate import Estimate, How, estimate, of_units
 from pipelines.graph.forecast import Forecast, Task, wall_seconds
 from pipelines.graph.key import label, plain
 from pipelines.graph.lookup import Identified, Lookup
-from pipelines.graph.node import Graph, Node, upstream
+from pipelines.graph.node import Graph, Node, mapped, upstream
 from pipelines.graph.provenance import aged
 from pipelines.graph.reasons import Past, Reason, own_changes, past, why
 from pipelines.graph.record import Record
+from pipelines.graph.spread import Spread
 
 State = Literal["cached", "will run", "waits", "left out"]
 
@@ -32,6 +33,7 @@ class Planned:
     how: How = "last time"  # the seconds are meant
     expected: Estimate | None = None  # of a node that runs, with its cost
     record: Record | None = None  # where cached
+    units: tuple[int, int] | None = None  # of a map: how many will run, and how many it has
     note: str = ""  # what is worth knowing and reruns nothing: made with torch 2.14; now 2.15
 
     @property
@@ -114,7 +116,8 @@ def plan(
         reasons = why(known, before, lookup=lookup)
         if forced and known.record and not known.damage:
             reasons = (Reason("forced"),)
-        out.append(_to_run(node, before, why=reasons, settings=known.settings, key=known.key))
+        runs = _to_run(node, before, why=reasons, settings=known.settings, key=known.key)
+        out.append(_of_units(runs, known, before, lookup=lookup) if mapped(node) else runs)
     _check_only(out, limits.cached)
     return Plan(graph=graph, nodes=tuple(out))
 
@@ -133,12 +136,28 @@ def as_event(planned: Planned) -> dict[str, Any]:
     }
     if planned.waits_for:
         event["waits_for"] = list(planned.waits_for)
+    if planned.units:
+        event["units"] = list(planned.units)
     if planned.note:
         event["note"] = planned.note
     if planned.record:
         event["digest"] = planned.record.digest
         event["bytes"] = planned.record.size
     return event
+
+
+def _of_units(runs: Planned, known: Identified, before: Past, *, lookup: Lookup) -> Planned:
+    """Return a map that runs, with how many of its units will."""
+    spread = Spread(known, lookup.units_of(known))
+    missing = len(spread.missing(forced=any(r.text == "forced" for r in runs.why)))
+    expected = of_units(before, fn=label(known.node.fn), count=missing)
+    return replace(
+        runs,
+        units=(missing, len(spread.order)),
+        seconds=expected.seconds if expected else None,
+        how="about",
+        expected=expected,
+    )
 
 
 def _cost(planned: Planned) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.storage import DamagedError, Store
 from cluster.store_files import Check
+from pipelines.graph.circumstances import boot
 from pipelines.graph.key import SCHEMA, Identity, canonical, sha256
 from pipelines.graph.outside import files_digest
 
@@ -32,8 +33,26 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """Return the digest of the artifact: names, sizes and bytes of its files."""
+        """Return the digest of the artifact: names, sizes and bytes of its files, or its units."""
+        if self.units is not None:
+            return sha256(canonical({"units": [digest for _, digest in self.units]}))
         return files_digest([(n, s, d) for n, (s, d) in self.files.items()])
+
+    @property
+    def units(self) -> list[tuple[str, str]] | None:
+        """Return (key, digest) of each unit of a map, in order; None of an ordinary node."""
+        units = self.body.get("units")
+        return None if units is None else [(key, digest) for key, digest in units]
+
+    @property
+    def fast(self) -> str | None:
+        """Return the boot of the machine in which files were written and not flushed to disk."""
+        return self.body.get("fast")
+
+    @property
+    def may_be_torn(self) -> bool:
+        """Say whether a power cut may have taken what was not flushed."""
+        return self.fast is not None and self.fast != boot()
 
     @property
     def seconds(self) -> float:
@@ -86,8 +105,9 @@ def home(key: str) -> str:
 
 
 def sealed(body: Mapping[str, Any]) -> bytes:
-    """Return a manifest as bytes: the body and its own digest."""
-    return canonical({**body, "sha256": sha256(canonical(dict(body)))}).encode()
+    """Return a manifest as bytes: the body and, last, its own digest."""
+    text = canonical(dict(body))
+    return f'{text[:-1]},"sha256":"{sha256(text)}"}}'.encode()
 
 
 def read_record(store: Store, key: str) -> Record | None:
@@ -110,8 +130,23 @@ def parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def faults(store: Store, record: Record, *, check: Check) -> list[str]:
-    """List what is wrong with the files of an artifact: missing, other size, other bytes."""
+    """List what is wrong with the files of an artifact: missing, other size, other bytes.
+
+    Bytes that were never flushed are all read: always by who uses them, and by everybody once the
+    machine was started again.
+    """
+    if record.units is not None:
+        return [fault for key, _ in record.units for fault in _unit_faults(store, key, check)]
+    if record.fast and (check == "small" or record.may_be_torn):
+        check = "all"
     return store.faults(record.name, record.files, check=check)
+
+
+def _unit_faults(store: Store, key: str, check: Check) -> list[str]:
+    unit = read_record(store, key)
+    if unit is None:
+        return [f"unit {key[:12]} is missing"]
+    return [f"unit {key[:12]}: {fault}" for fault in faults(store, unit, check=check)]
 
 
 def first_look(store: Store, record: Record, *, check: Check) -> list[str]:

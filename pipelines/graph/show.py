@@ -60,7 +60,8 @@ FORMATS = {"text": text, "mermaid": mermaid, "json": json_lines}
 def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     if planned.state == "cached" and planned.record:
         record = planned.record
-        facts = f"{size_of(record.size):>9}   {ago(record)}, took {spoken(record.seconds)}"
+        size = size_of(record.size) if record.units is None else f"{len(record.units)} units"
+        facts = f"{size:>9}   {ago(record)}, took {spoken(record.seconds)}"
         below = [f"{indent}          {planned.note}"] if planned.note else []
         return [f"{name}cached    {facts}", *below]
     if planned.state == "left out":
@@ -69,8 +70,9 @@ def _lines(planned: Planned, name: str, indent: str) -> list[str]:
     expected = f"   {planned.how} {spoken(planned.seconds or 0.0)}" if known else ""
     begins = "" if planned.state == "waits" else "will run  "
     lines: list[str] = []
+    units = "{} of {} units: ".format(*planned.units) if planned.units else ""
     for i, reason in enumerate(planned.why):
-        first = f"{name}{begins}" if i == 0 else f"{indent}          "
+        first = f"{name}{begins}{units}" if i == 0 else f"{indent}          "
         lines.append(f"{first}{reason.text}{expected if i == 0 else ''}")
         lines.extend(f"{indent}            {line}" for line in reason.diff)
     return lines

@@ -134,6 +134,7 @@ def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any
         min_workers=run_on.min_workers,
         cpus_per_worker=run_on.cpus_per_worker,
         gpus_per_worker=run_on.gpus_per_worker,
+        memory_per_worker=run_on.memory,
         local=run_on.local,
         scratch=task.scratch,
         name=cfg.stage.__class__.__name__.lower(),

@@ -224,7 +224,9 @@ def _run_on(places: Mapping[str, Place], node: str, *, cpus: float = 1, workers:
         min_workers=place.min_workers,
         cpus_per_worker=place.cpus_per_worker,
         gpus_per_worker=place.gpus_per_worker,
+        memory=place.memory,
         retries=place.retries,
         local=place.local,
         checkpoint_every=place.checkpoint_every,
+        silent_after_s=place.silent_after_s,
     )

@@ -84,9 +84,12 @@ class Place:
     # deterministic: false; it runs with so few where there is no room for all. 0: all or none
     cpus_per_worker: Annotated[float, Interval(ge=0, le=1024)] = 1.0  # of a training node
     gpus_per_worker: Annotated[float, Interval(ge=0, le=16)] = 0.0  # 1 chooses NCCL; untried
+    memory: Annotated[int, Interval(ge=0)] = 0  # bytes of a node, or of each worker; 0: not counted
     retries: Annotated[int, Interval(ge=0, le=100)] = 2  # after a lost worker or machine
     local: bool = False  # train in forked processes of one task, without Ray Train
     checkpoint_every: Annotated[int, Interval(ge=0, le=1_000_000)] = 100  # steps; 0 for none
+    silent_after_s: Annotated[float, Interval(ge=0)] = 0.0  # a node that says nothing for so many
+    # seconds is stopped and tried again; 0: never
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,10 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from cluster.call import Executor
 from cluster.failures import EXIT
 from cluster.lease import TTL_S, DeposedError, Lease
 from cluster.lease import take as own
@@ -30,7 +29,6 @@ from pipelines.runs.result import keep_model, keep_numbers, metrics_of, write_re
 from pipelines.runs.spot import Spot, executor_at
 from pipelines.runs.stopping import StopFile, stopping
 from pipelines.runs.tracked import Tracked, tracked, unsent_before
-from pipelines.runs.waiting import to_run, wait_for_room
 
 GOES_ON = "The run goes on: its events are kept in its directory, and sent when the server is back."
 
@@ -62,9 +60,9 @@ def drive(
     frozen: Literal["no", "yes"] = "no",
     take_over_after: float = TTL_S,
     insecure: bool = False,
-    schedule_timeout_s: float = 0.0,
+    **rules: Any,
 ) -> Finished:
-    """Run what is not there yet, and tell `emit` of it as it happens.
+    """Run what is not there yet, and tell `emit` of it as it happens; `rules` are those of `walk`.
 
     A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
     its last metrics are told again. Else it is a new run, tracked as any other.
@@ -80,7 +78,7 @@ def drive(
         AddressError, ClusterError, SessionError: Ray cannot be had.
     """
     cuts = cuts or Cuts()
-    spot = Spot(executor, address, insecure, schedule_timeout_s)
+    spot = Spot(executor, address, insecure)
     found = open_store(store, mode="read")  # nothing is written before all is known to be right
     planned, root = plan(loaded.graph, found, cuts), found.home
     if frozen == "yes":
@@ -107,7 +105,7 @@ def drive(
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
-        run = _Run(loaded, directory, planned, place, cuts, lease, journal, where)
+        run = _Run(loaded, directory, planned, place, cuts, lease, journal, where, rules)
         finished = replace(run.go(spot), unsent=journal.close())
         keep_run(place, directory, say=_noting(emit))
         return finished
@@ -137,6 +135,7 @@ class _Run:
     lease: Lease
     journal: Journaled
     tracking: Tracked | None
+    rules: Mapping[str, Any]
 
     def go(self, spot: Spot) -> Finished:
         """Walk the graph, and write how that ended unless another driver owns the run by then."""
@@ -149,10 +148,10 @@ class _Run:
             return stop.asked() or fenced.lost is not None
 
         with stopping(wish) as stop, executor_at(spot, fenced, ready=ready) as calls:
-            outcome = None
             if spot.is_cluster and not ready:
-                outcome = self._room(calls, fenced, asked, timeout_s=spot.schedule_timeout_s)
-            outcome = outcome or walk(
+                uri, run = self.store.uri, self.directory.run
+                check_nodes(self.loaded.graph, store=self.store, uri=uri, run=run)
+            outcome = walk(
                 self.loaded.graph,
                 store=self.store,
                 executor=calls,
@@ -162,6 +161,7 @@ class _Run:
                 epoch=self.lease.epoch,
                 stop=asked,
                 patience=stop.patience,
+                **self.rules,
             )
         try:
             fenced.flush()
@@ -178,15 +178,6 @@ class _Run:
             self.directory.finish(self.store, _without_unsent(finished))
         fenced({"event": "finished", **_without_unsent(finished)})
         return finished
-
-    def _room(
-        self, calls: Executor, emit: Seen, stop: Callable[[], bool], *, timeout_s: float
-    ) -> Outcome | None:
-        """Check that every node can do our work, and wait for room; None: there is room for all."""
-        graph, run = self.loaded.graph, self.directory.run
-        check_nodes(graph, store=self.store, uri=self.store.uri, run=run)
-        nodes = to_run(graph, self.planned)
-        return wait_for_room(nodes, calls, timeout_s=timeout_s, stop=stop, emit=emit)
 
     def _finish(self, outcome: Outcome, *, seconds: float) -> Finished:
         """Keep the model and the numbers, write the page, and say how the run ended."""

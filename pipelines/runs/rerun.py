@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.call import EXECUTORS, Executor
+from cluster.call import EXECUTORS
+from cluster.executor import Executor
 from cluster.session import open_session
 from cluster.storage import Store, StoreError, open_store
 from pipelines.graph.closure import Code

@@ -5,7 +5,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.call import EXECUTORS, Executor
+from cluster.call import EXECUTORS
+from cluster.executor import Executor
 from cluster.session import open_session
 from pipelines.runs.journaled import Seen
 
@@ -17,7 +18,6 @@ class Spot:
     executor: Literal["ray", "inline"] = "ray"  # inline: all in this process
     address: str = "local"  # local, auto or host:port
     insecure: bool = False  # a cluster that asks nobody for a token is meant
-    schedule_timeout_s: float = 0.0  # how long to wait for machines that it has not yet
 
     @property
     def is_cluster(self) -> bool:

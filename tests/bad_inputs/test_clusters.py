@@ -9,7 +9,10 @@ import pytest
 
 from cluster.call import InProcessExecutor
 from cluster.reach import ClusterError, Versions, check_private
-from pipelines.runs.waiting import wait_for_room
+from cluster.storage import open_store
+from pipelines.graph.node import Graph
+from pipelines.graph.outcome import Outcome
+from pipelines.graph.run import walk
 from tests.bad_inputs.pretended_head import Head, pretended_head
 from tests.pipelines.cli.small import call
 from tests.pipelines.graph import bodies
@@ -111,30 +114,31 @@ class _Small(InProcessExecutor):  # type: ignore[misc]
     @property
     def capacity(self) -> Mapping[str, float]:
         self.asked += 1
-        return {"cpus": 3.0 if self.asked > self.comes_after else 2.0, "machine_cpus": 1.0}
+        return {"cpus": 3.0 if self.asked > self.comes_after else 2.0, "most_cpus": 1.0}
 
 
-def test_B109_more_than_there_will_ever_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runs.waiting.POLL_S", 0.01)
+def test_B109_more_than_there_will_ever_be(tmp_path: Path) -> None:
+    three = bodies.RunOn(workers=3, local=True)
+    gang = bodies.node("gang", fn=bodies.train, cfg=bodies.Trained(world=3), run_on=three)
     events: list[Mapping[str, object]] = []
-    gang = bodies.node("gang", fn=bodies.train, cfg=bodies.Trained(world=3),
-                       run_on=bodies.RunOn(workers=3))  # fmt: skip
-    nodes = [gang, bodies.node("easy")]
-    how = {"timeout_s": 0.2, "stop": lambda: False, "emit": events.append}
-    assert wait_for_room(nodes, _Small(5), **how) is None
-    assert len([e for e in events if e["event"] == "note"]) == 1
-    ended = wait_for_room(nodes, _Small(10**6), **how)
-    assert ended is not None
+
+    def walked(node: bodies.Node, comes_after: int) -> Outcome:
+        graph = Graph("toy", (node, bodies.node("easy")))
+        store = open_store(str(tmp_path / f"{node.name}{comes_after}"))
+        how = {"executor": _Small(comes_after), "emit": events.append, "wait_for_nodes_s": 0.2}
+        return walk(graph, store=store, **how)  # type: ignore[arg-type]
+
+    ended = walked(gang, 10**6)
     assert (ended.status, ended.code) == ("failed", 7)
-    assert ended.nodes["easy"].state == "skipped"
+    notes = [str(e["text"]) for e in events if e["event"] == "note"]
+    assert [text[:30] for text in notes] == ["waits up to 0.2 s for machines"]
     error = ended.nodes["gang"].error
     assert error is not None
     assert error.text == (
         "run_on.gang: needs 3 CPUs and 0 GPUs at once; got 2 and 0 in all. Lower workers or what "
-        "each takes, or use a larger cluster. (waited 0 s)"
+        "each takes, or use a larger cluster. (waited 0.2 s)"
     )
-    large = [bodies.node("large", run_on=bodies.RunOn(cpus=2))]
-    ended = wait_for_room(large, _Small(10**6), **how)
-    assert ended is not None
-    assert ended.nodes["large"].error is not None
-    assert "needs 2 CPUs and 0 GPUs of one machine; got 1 and 0" in ended.nodes["large"].error.text
+    large = bodies.node("large", run_on=bodies.RunOn(cpus=2))
+    error = walked(large, 10**6).nodes["large"].error
+    assert error is not None
+    assert "needs 2 CPUs and 0 GPUs on one machine; got 1 and 0 at most on any" in error.text

@@ -3,8 +3,11 @@
     python -m tests.bench.speed              what can be measured, and how long it takes
     python -m tests.bench.speed predict      images/s of the backbones' detectors, in turn
     python -m tests.bench.speed tracking     training without and with tracking, in turn
+    python -m tests.bench.speed graph        empty nodes beside bare Ray tasks, and other runners
+                                             (--dagster PYTHON --prefect PYTHON of their own)
 
-Rounds alternate between the rows, one thread each; the figure of a row is its median round.
+Rounds alternate between the rows, one thread each; the figure of a row is its median round, of the
+graph its best.
 Exit code 1 when a ratio that is claimed does not hold.
 """
 
@@ -24,6 +27,7 @@ from components.models.choices import Backbone, Lite0, Resnet
 from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
 from components.vocab.classes import Vocabulary
+from tests.bench.graph_speed import RIVALS, graph
 from tests.bench.tracking_speed import Result, tracking
 
 PICTURES, SIZE = 1, 320  # one picture at a time, as `vocabox predict` does
@@ -78,6 +82,7 @@ class Speed:
 SPEEDS = {
     "predict": Speed(measure=predict, rounds=15, taken="half a minute"),
     "tracking": Speed(measure=tracking, rounds=4, taken="six minutes"),
+    "graph": Speed(measure=graph, rounds=3, taken="a minute; three with other runners"),
 }
 
 
@@ -87,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", choices=sorted(SPEEDS))
     parser.add_argument("--rounds", type=int, help="of each row; the more the steadier")
     parser.add_argument("--json", action="store_true")
+    for rival in RIVALS:
+        parser.add_argument(f"--{rival}", help=f"a Python that has {rival}, for `graph`")
     asked = parser.parse_args(argv)
     if asked.name is None:
         for name, speed in SPEEDS.items():
@@ -94,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     torch.set_num_threads(1)
     speed = SPEEDS[asked.name]
-    rows, claims = speed.measure(rounds=asked.rounds or speed.rounds)
+    rivals = {name: vars(asked)[name] for name in RIVALS} if speed.measure is graph else {}
+    rows, claims = speed.measure(rounds=asked.rounds or speed.rounds, **rivals)
     for name, value, unit in rows:
         row = {"v": 1, "event": "row", "row": name, "value": round(value, 3), "unit": unit}
         print(json.dumps(row) if asked.json else f"{name:<28} {value:8.3f} {unit}")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from cluster.call import EXECUTORS, Board, BoardReporter, Executor, Finished, RayExecutor
+from cluster.board import Board, BoardReporter
+from cluster.call import EXECUTORS, RayExecutor
+from cluster.executor import Executor, Finished
 from cluster.session import Session
 from tests.cluster import bodies
 
@@ -103,7 +105,9 @@ def test_a_board_gives_numbers_once() -> None:
     latest, numbers = board.take()
     assert latest == {"a": {"done": 2}}
     assert [record["done"] for _, record in numbers] == [1]
-    assert board.take() == (latest, [])
+    assert board.take() == ({}, [])
+    board.put("a", {"done": 3})
+    assert board.take() == ({"a": {"done": 3}}, [])
 
 
 def test_cancelling_here_forgets_what_has_not_begun() -> None:

@@ -43,7 +43,7 @@ def raised(text: str, *, where: str, at: float) -> UserExceptionWithTraceback:
 
 def test_every_kind_has_a_policy_and_words() -> None:
     assert set(RAY_KINDS.values()) <= set(POLICIES)
-    assert set(RAY_KINDS.values()) == set(TEXTS)
+    assert {*RAY_KINDS.values(), "machine_full"} == set(TEXTS)
 
 
 def test_the_first_of_two_errors_is_the_cause() -> None:
@@ -79,3 +79,41 @@ def test_a_group_error_crosses_processes() -> None:
     mine.send(GroupError(failure, 3.0))
     other = theirs.recv()
     assert (other.failure, other.at, str(other)) == (failure, 3.0, "ValueError: x")
+
+
+class OutOfMemoryError(Exception):
+    pass
+
+
+def _killed(used: float) -> OutOfMemoryError:
+    """What Ray 2.60 says; two of our workers."""
+    return OutOfMemoryError(
+        "1 worker(s) were killed due to the node running low on memory. Memory on the node "
+        "(IP: 192.0.2.2, ID: 3f7c) was 22.90GB used / 23.54GB limit (0.97)\n"
+        "OOM kill reason: Memory usage 5056188416B exceeded threshold of 505530208B\n"
+        "Considered workers: [\nSelected to kill: (Task: job ID=01000000, task name=f, pid=14939, "
+        f"actual memory used={used}GB, worker ID=8e)\n(Task: pid=1, actual memory used=1.00GB)]\n"
+        "Total non-selected idle workers: 0\nTotal non-selected idle workers USS bytes: 0.00GB\n"
+        "Top 10 memory users: PID\tMEM(GB)\tCOMMAND\n15268\t19.59\tray::train\n"
+        "14729\t0.50\t/usr/bin/python3 -m pytest\n13840\t0.40\tray::a\n12\t0.11\tsshd\n"
+        "Refer to the documentation on how to address the out of memory issue"
+    )
+
+
+def test_our_own_memory_is_told_with_the_largest_processes() -> None:
+    found = fault_of(_killed(19.6), where="s")
+    assert found.kind == "memory"
+    assert found.text == (
+        "s: a worker was stopped because the machine ran out of memory; got 192.0.2.2 used 22.9 of "
+        "23.54 GB, our workers 21 GB; the largest are ray::train 19.59 GB, "
+        "/usr/bin/python3 -m pytest 0.5 GB, ray::a 0.4 GB."
+    )
+
+
+def test_a_neighbours_memory_is_waited_for() -> None:
+    found = fault_of(_killed(0.1), where="s")
+    assert (found.kind, "others filled" in found.text) == ("machine_full", True)
+
+
+def test_a_message_of_another_form_counts_as_ours() -> None:
+    assert fault_of(OutOfMemoryError("worker killed"), where="s").kind == "memory"

@@ -165,11 +165,11 @@ Planted = Callable[[], contextlib.AbstractContextManager[None]]
 @contextlib.contextmanager
 def manifest_first() -> Iterator[None]:
     """Commit in the wrong order: the record, then the files it names."""
-    seal, publish = commit.seal, commit._publish
+    seal, publish = commit.seal, commit.publish
     files: dict[str, bytes] = {}
 
-    def early(out: Path) -> dict[str, tuple[int, str]]:
-        entries = seal(out)
+    def early(out: Path, **more: Any) -> dict[str, tuple[int, str]]:
+        entries = seal(out, **more)
         files.update({name: (out / name).read_bytes() for name in entries})
         for name in entries:
             (out / name).unlink()
@@ -181,11 +181,11 @@ def manifest_first() -> Iterator[None]:
             store._disk.write_new(record.place(store) / name, data)
         return record
 
-    commit.seal, commit._publish = early, late
+    commit.seal, commit.publish = early, late
     try:
         yield
     finally:
-        commit.seal, commit._publish = seal, publish
+        commit.seal, commit.publish = seal, publish
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from cluster.failures import Failure
 from pipelines.cli.event_lines import EventLines
 from pipelines.cli.json_lines import write_event
 from pipelines.cli.live_table import LiveTable, table
-from pipelines.cli.progress import Progress, duration
+from pipelines.cli.progress import Progress, duration, how_far
 from pipelines.graph.saying import Saying
 from pipelines.graph.telling import Telling
 
@@ -119,3 +119,33 @@ def test_a_note_of_a_node_is_shown_with_its_name(capsys: pytest.CaptureFixture[s
     live(event)
     live.close()
     assert "stage2: goes on from step 16 of 40" in out.getvalue()
+
+
+def test_silence_and_retries_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    live = LiveTable(["stage2"], console=Console(file=out, force_terminal=True, width=100))
+    for see in (EventLines(), live):
+        see({"event": "node", "node": "stage2", "state": "running"})
+        see({"event": "silent", "node": "stage2", "seconds": 60, "text": ""})
+        see({"event": "silent", "node": "score", "seconds": 120, "text": "unit 3"})
+        why = "stage2: a worker process died"
+        see({"event": "retry", "node": "stage2", "why": why, "after_s": 4.0, "attempt": 2})
+    live.close()
+    said = capsys.readouterr().out
+    for text in (
+        "stage2: has said nothing for 1 min 00 s",
+        "score: unit 3: has said nothing for 2 min 00 s",
+        "stage2: a worker process died; tried again in 4.0 s",
+    ):
+        assert text in said
+        assert text in out.getvalue()
+
+
+def test_a_silent_row_says_so_until_something_is_heard() -> None:
+    progress = Progress()
+    _tell(progress.take, 100)
+    row = progress.take({"event": "silent", "node": "stage2", "seconds": 60, "text": ""})
+    assert row is not None
+    assert how_far(row) == "silent 1 min 00 s"
+    _tell(progress.take, 150)
+    assert how_far(row) == "150/300"

@@ -115,6 +115,28 @@ def test_warnings_are_said_and_stop_nothing(tmp_path: Path) -> None:
     assert set(told[0]) == {"v", "event", "where", "what", "got", "do"}
 
 
+@pytest.mark.parametrize(
+    ("words", "rules"),
+    [
+        ((), ("stop", 0.0)),
+        (("--keep-going",), ("continue", 0.0)),
+        (("--wait-for-nodes", "90"), ("stop", 90.0)),
+    ],
+)
+def test_what_a_failure_stops_is_chosen_on_the_line(
+    tmp_path: Path, words: tuple[str, ...], rules: tuple[str, float]
+) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def walked(loaded: Any, **how: Any) -> Ended:
+        seen.append((how["on_failure"], how["wait_for_nodes_s"]))
+        return DONE
+
+    with work(run=walked):
+        call("run", page(tmp_path), "--store", str(tmp_path / "store"), *words)
+    assert seen == [rules]
+
+
 @pytest.mark.parametrize(("status", "code"), [("failed", 6), ("interrupted", 130), ("failed", 75)])
 def test_the_code_of_a_run_is_the_code_of_the_command(
     tmp_path: Path, status: str, code: int

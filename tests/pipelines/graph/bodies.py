@@ -132,3 +132,8 @@ def wide(count: int) -> Graph:
     first = node("first")
     middle = [node(f"m{i}", first, value=i) for i in range(count - 2)]
     return Graph(nodes=(node("last", *middle),), recipe="wide")
+
+
+def write_large(task: Task) -> None:
+    """Write a number in more bytes than are hashed at a first look."""
+    (task.out / "value.json").write_text(" " * (2 << 20) + "1")

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from cluster.call import Finished, InProcessExecutor
+from cluster.call import InProcessExecutor
+from cluster.executor import Finished
 from cluster.failures import EXIT, Fail, Failure, Retry
 from pipelines.graph.attempts import Attempts, code_of
+from pipelines.graph.cuts import Cuts
 from pipelines.graph.node import Graph, RunOn
 from tests.pipelines.graph.bodies import Bench, node
 
@@ -61,3 +63,16 @@ def test_kinds_are_counted_apart() -> None:
 def test_a_failure_that_is_not_tried_has_its_code() -> None:
     assert code_of(Failure("damaged", "n", "x")) == EXIT["damaged"]
     assert code_of(Failure("preempted", "n", "x")) == EXIT["infrastructure"]
+
+
+def test_each_kind_has_its_own_budget_in_a_walk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour's memory and preemption take nothing from `retries`; ours runs alone, once."""
+    monkeypatch.setattr("cluster.failures.PAUSE_S", 0.01)
+    graph = Graph(nodes=(node("one", run_on=RunOn(retries=0)),), recipe="r")
+    assert bench.walk(graph, executor=Losing(4, kind="machine_full")).status == "done"
+    assert [e["after_s"] for e in bench.events if e["event"] == "retry"] == [0.01] * 4
+    outcome = bench.walk(graph, executor=Losing(9, kind="memory"), cuts=Cuts(force=("one",)))
+    assert outcome.code == EXIT["infrastructure"]
+    assert [e["attempt"] for e in bench.events if e["event"] == "retry"] == [1]

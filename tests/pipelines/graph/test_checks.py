@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cluster.failures import decide
-from pipelines.graph.artifact import FILES, SHARDS, WEIGHTS
+from pipelines.graph.artifact import FILES, LISTING, SHARDS, WEIGHTS
 from pipelines.graph.checks import CHECKS, check
-from pipelines.graph.node import Graph, Node, Outside, RunOn, View
+from pipelines.graph.node import Each, Graph, Node, Outside, RunOn, View
 from tests.pipelines.graph import bodies
 from tests.pipelines.graph.bodies import Number, Trained, node
 
@@ -35,6 +35,10 @@ def _circle() -> Node:
     first = Node(name="first", fn=bodies.add, cfg=Number(), makes=FILES, inputs=inputs)
     inputs["last"] = node("last", first)
     return first
+
+
+def _listed(name: str = "a") -> Node:
+    return Node(name=name, fn=bodies.nothing, cfg=Number(), makes=LISTING)
 
 
 def _said(*nodes: Node, recipe: str = "r", **more: Any) -> list[str]:
@@ -131,6 +135,23 @@ ROWS: list[tuple[str, Callable[[], list[str]], str]] = [
         "see it; got eval, which chooses it by a string. Use a table.",
     ),
     (
+        "maps_are_plain",
+        lambda: _said(node("m", Each(node=node("a")))),
+        "m.i0: a map goes over a listing, shards or a map; got files from a. "
+        "Let that node write list.json, a JSON list (kind listing).",
+    ),
+    (
+        "maps_are_plain",
+        lambda: _said(node("m", Each(node=_listed()), Each(node=_listed("b")))),
+        "m: a map goes over one list; got i0 and i1. Join the lists in a node before it.",
+    ),
+    (
+        "maps_are_plain",
+        lambda: _said(node("v", View(node=node("m", Each(node=_listed())), files={"f": "x"}))),
+        "v.i0: a map has units and no files of its own; got a view of m. "
+        "Give the node and use task.units().",
+    ),
+    (
         "settings_have_text",
         lambda: _said(node("a", cfg={"a": 1})),
         "a: settings are a dataclass; got dict. Give one, empty if need be.",
@@ -145,6 +166,20 @@ ROWS: list[tuple[str, Callable[[], list[str]], str]] = [
         "worlds_agree",
         lambda: _said(node("a", cfg=Trained(world=2), run_on=RunOn(workers=4))),
         "a.world: must equal run_on.a.workers; got world 2 and 4 workers. Change one of them.",
+    ),
+    (
+        "room",
+        lambda: _said(node("a", run_on=RunOn(memory=64 * 10**9)),
+                      capacity={"cpus": 2.0, "gpus": 0.0, "memory": 24e9}),
+        "run_on.a: needs 1 CPUs, 0 GPUs and 64 GB of memory at once; got 2, 0 and 24 GB in all. "
+        "Lower workers or what each takes, or use a larger cluster.",
+    ),
+    (
+        "room",
+        lambda: _said(node("a", run_on=RunOn(cpus=2)),
+                      capacity={"cpus": 3.0, "gpus": 0.0, "most_cpus": 1.0}),
+        "run_on.a: needs 2 CPUs and 0 GPUs on one machine; got 1 and 0 at most on any. "
+        "Lower what it takes, or add a larger machine.",
     ),
     (
         "room",

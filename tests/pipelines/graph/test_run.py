@@ -9,10 +9,10 @@ import pytest
 
 from cluster.call import InProcessExecutor
 from pipelines.graph.artifact import FILES, WEIGHTS
-from pipelines.graph.checks import GraphError
 from pipelines.graph.cuts import CutError, Cuts
 from pipelines.graph.node import Graph, Node, Outside, RunOn, View
 from pipelines.graph.outside import OutsideError
+from pipelines.graph.problem import GraphError
 from pipelines.graph.record import read_record
 from pipelines.graph.run import walk
 from tests.pipelines.graph import bodies

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.graph.schedule import (
-    BYPASS,
+from pipelines.graph.schedule import BYPASS, start, step
+from pipelines.graph.schedule_state import (
     Action,
     Capacity,
     Drain,
@@ -18,8 +18,6 @@ from pipelines.graph.schedule import (
     Job,
     Need,
     Wanted,
-    start,
-    step,
 )
 
 

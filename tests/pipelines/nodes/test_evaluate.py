@@ -31,7 +31,7 @@ def task(out: Path, cfg: Any, **inputs: Path) -> Task:
         inputs=inputs,
         parts={},
         out=out,
-        scratch=out,
+        work=lambda: out,
         run_on=RunOn(),
         say=lambda *args, **how: None,
         note=lambda text: None,

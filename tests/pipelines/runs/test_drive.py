@@ -171,7 +171,9 @@ def test_a_failed_node_is_told_and_the_same_command_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr("components.train.fit_worker.save_model", full)
-        ended, events = run(done.config, *other, store=store)
+        ended, events = run(
+            done.config, *other, store=store, on_failure="continue", wait_for_nodes_s=1.0
+        )
     assert ended.status == "failed"
     assert ended.code == 1
     assert ended.reason == "stage2: RuntimeError: a bug in a component"

@@ -35,11 +35,10 @@ def page(folder: Path) -> Path:
 
 
 def run(
-    config: Path, *settings: str, store: Path, cuts: Cuts | None = None
+    config: Path, *settings: str, store: Path, cuts: Cuts | None = None, **rules: Any
 ) -> tuple[Finished, list[Mapping[str, Any]]]:
     """Run in this process; return how it ended and the events that were shown."""
     events: list[Mapping[str, Any]] = []
-    ended = drive(
-        load(config, settings), store=str(store), emit=events.append, cuts=cuts, executor="inline"
-    )
+    loaded, where = load(config, settings), str(store)
+    ended = drive(loaded, store=where, emit=events.append, cuts=cuts, executor="inline", **rules)
     return ended, events
