@@ -123,7 +123,7 @@ def test_B109_more_than_there_will_ever_be(tmp_path: Path) -> None:
     events: list[Mapping[str, object]] = []
 
     def walked(node: bodies.Node, comes_after: int) -> Outcome:
-        graph = Graph("toy", (node, bodies.node("easy")))
+        graph = Graph(recipe="toy", nodes=(node, bodies.node("easy")))
         store = open_store(str(tmp_path / f"{node.name}{comes_after}"))
         how = {"executor": _Small(comes_after), "emit": events.append, "wait_for_nodes_s": 0.2}
         return walk(graph, store=store, **how)  # type: ignore[arg-type]
