@@ -1,7 +1,7 @@
 """Walk a graph: skip what is there, run what is not, stop cleanly."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from cluster.executor import Executor
 from cluster.storage import Store
@@ -77,7 +77,5 @@ def walk(
         wait_for_nodes_s=wait_for_nodes_s,
     )
     claimant = Claimant(run=run, epoch=epoch)
-    walker = Walker(
-        graph, limits, lookup, executor, emit=emit, rules=rules, claimant=claimant, stop=stop
-    )
-    return walker.go()
+    how: dict[str, Any] = {"rules": rules, "claimant": claimant, "stop": stop}
+    return Walker(graph, limits, lookup, executor, emit=emit, **how).go()

@@ -97,7 +97,7 @@ def test_the_first_failure_stops_a_map(bench: Bench, log: Log, tmp_path: Path) -
 
 def test_a_map_that_is_stopped_keeps_its_units(bench: Bench, log: Log) -> None:
     asked = iter([False, False, True])
-    outcome = bench.walk(graph("[1, 2, 3, 4]"), stop=lambda: next(asked))
+    outcome = bench.walk(graph("[1, 2, 3, 4]"), stop=lambda: next(asked, True))
     assert outcome.status == "interrupted"
     assert bench.states(outcome) == {"list": "done", "square": "stopped", "gather": "skipped"}
     before = log.take()

@@ -11,6 +11,7 @@ from cluster.call import InProcessExecutor
 from cluster.object_store import ObjectStore
 from cluster.storage import open_store
 from pipelines.graph.claims import Claimant
+from pipelines.graph.commit import _opened
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.lookup import Lookup
 from pipelines.graph.node import Graph
@@ -39,6 +40,7 @@ def test_a_graph_runs_is_found_and_is_planned(
     assert _walk(chain(3), uri)["n2"] == "cached"
     monkeypatch.setenv("VOCABOX_CACHE", str(tmp_path / "another machine"))
     _whole.clear()
+    _opened.cache_clear()
     store = open_store(uri, mode="read")
     states = [(p.name, p.state) for p in plan(chain(4), store).nodes]
     assert states == [("n0", "cached"), ("n1", "cached"), ("n2", "cached"), ("n3", "will run")]
@@ -93,6 +95,7 @@ def test_what_is_damaged_in_the_bucket_is_set_aside_and_made_anew(
     store._bucket.put(f"{record.name}/value.json", b"9.0")  # the same size
     monkeypatch.setenv("VOCABOX_CACHE", str(tmp_path / "another machine"))
     _whole.clear()
+    _opened.cache_clear()
     graph = Graph(nodes=(node("other", chain(1).nodes[0], value=5.0),), recipe="chain")
     outcome = walk(
         graph, store=open_store(uri), executor=InProcessExecutor(), emit=lambda event: None
