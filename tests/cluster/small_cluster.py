@@ -165,7 +165,7 @@ def main() -> None:
     for line in sys.stdin:
         begun = time.monotonic()
         if line.strip() == "busy":
-            print(json.dumps([name for node in nodes for name in _busy(_pid(node))]), flush=True)
+            print(json.dumps([one for node in nodes for one in _busy(_pid(node))]), flush=True)
             continue
         if line.strip() in ("kill", "lose"):
             node = max(nodes, key=lambda one: len(_busy(_pid(one))))

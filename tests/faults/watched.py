@@ -7,7 +7,6 @@ only one process dies of it.
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,9 +58,10 @@ def die_if(**here: Any) -> None:
 
 def _machine() -> str:
     """Return the raylet of this process; none without Ray."""
-    ray = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized():
+    if "RAY_RAYLET_PID" not in os.environ:
         return ""
+    import ray
+
     return ray.get_runtime_context().get_node_id()
 
 
