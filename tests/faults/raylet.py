@@ -66,12 +66,15 @@ def lose_one(
     while while_running and command.process.poll() is None:
         command.hear()
         if while_running in command.states("running") and cluster.tell("busy"):
-            break  # its workers are there: it may be told of half a minute before them
+            break
         time.sleep(0.05)
-    until = time.monotonic() + rng.uniform(0.02, 0.2 if while_running else 0.9) * seconds
+    until = time.monotonic() + rng.uniform(0.02, 0.15 if while_running else 0.7) * seconds
     while command.process.poll() is None and time.monotonic() < until:
         command.hear()
         time.sleep(0.02)
+    while command.process.poll() is None and not cluster.tell("busy"):
+        time.sleep(0.02)  # a node may be told of half a minute before its workers are there
+    command.hear()
     trial = RayletTrial(how=how, at_s=round(time.monotonic() - started, 2))
     trial.killed = command.process.poll() is None
     ended = command.states("done")
