@@ -43,7 +43,13 @@ def run_processes(
     """Run `job` in one process a rank and return rank 0's value; raise GroupError."""
     context = _context()
     stop = context.Event()
-    job = {**job, "url": meeting_url(scratch), "name": name, "stop": stop}
+    job = {
+        **job,
+        "url": meeting_url(scratch),
+        "name": name,
+        "stop": stop,
+        "environ": dict(os.environ),
+    }
     ends: list[Connection] = []
     children: list[BaseProcess] = []
     try:
@@ -176,6 +182,7 @@ def _child(job: dict[str, Any], rank: int, end: Connection) -> None:
     )  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.update(job["environ"])  # a child of the fork server has that of its first day
     try:
         with pinned(job["threads"]):
             join(backend=job["backend"], url=job["url"], rank=rank, world=world)

@@ -73,13 +73,14 @@ def run_group(
         local: on this machine and without Ray.
         scratch: a folder that all workers see, for Train's records and the meeting file.
         name: who is named when something fails.
-        say, note: called with what rank 0 says, and its sentences; under Ray sent to the worker.
+        say: called with what rank 0 says; under Ray it is sent to the worker.
+        note: the same for its sentences.
         asked: asked now and then; true tells the workers to keep their work and end.
         budget: how often a Train job may lose a worker. Local groups are not started again.
 
     Raises:
         GroupError: one worker raised or died; `failure` holds its traceback, and kind `used_up`
-            where the budget is. With one local worker the function's own exception comes through.
+            where the budget is. One local worker's own exception comes through.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     threads, world = max(1, int(cpus_per_worker)), max(1, workers)
@@ -100,9 +101,8 @@ def run_group(
         {**job, "say": say, "note": note, "asked": asked, "name": name},
         workers=(min_workers, world) if min_workers else world,
         resources={what: count for what, count in resources.items() if count},
-        folder=(scratch / "train").resolve(),
-        budget=budget or Budget(),
-    )
+        folder=(scratch / "train").resolve(), budget=budget or Budget(),
+    )  # fmt: skip
 
 
 def _alone(module: Any, **options: Any) -> Any:

@@ -129,7 +129,7 @@ def test_a_pool_that_loses_too_many_stops(tmp_path: Path) -> None:
     for i in (1, 4, 7):
         (tmp_path / f"poison-{i}").touch()
     with pytest.raises(GroupError, match=r"The pool lost 3 actors; 2 may go\.") as caught:
-        run(tmp_path, actors=2, local=True, losses=2)
+        run(tmp_path, actors=2, local=True, losses=2, budget=Budget(retries=9))
     assert caught.value.failure.kind == "used_up"
 
 

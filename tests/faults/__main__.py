@@ -24,6 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.graph.circumstances import boot
 from tests.cluster.small_cluster import SmallCluster
 from tests.faults import (
     actor,
@@ -74,11 +75,19 @@ def _store(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]
         print(f"{what}: {count} points, {len(wrong)} wrong {wrong[:2]}", flush=True)
         rows.append({"row": what, "points": count, "wrong": wrong})
 
-    for before, what in (("", "commit"), ("torn", "commit over a torn record")):
-        for found in commits.every_kind(folder / (before or "fresh"), before=before):
-            note(f"{what}, {found.kind}", found.operations, found.wrong)
+    for before, policy, what in (
+        ("", "durable", "commit"),
+        ("torn", "durable", "commit over a torn record"),
+        ("", "fast", "commit of a cheap node"),
+    ):
+        with commits.flushing(policy):
+            place = folder / f"{before or 'fresh'}-{policy}"
+            for found in commits.every_kind(place, before=before):
+                note(f"{what}, {found.kind}", found.operations, found.wrong)
     cut = power.power_cuts(_new(folder / "cut"), seed=given.seed)
     note("power cut", cut.images, [*cut.torn, *["lost after it was done"] * cut.lost])
+    cut = power.power_cuts(_new(folder / "fast"), policy="fast", seed=given.seed)
+    note(f"power cut, cheap node ({cut.noticed} noticed)", cut.images, cut.torn)
     for what, found in bucket_commits.every_kind(folder / "bucket"):
         note(f"commit in a bucket, {what}", found.operations, found.wrong)
     good = all(row["points"] > 0 and not row["wrong"] for row in rows)
@@ -89,7 +98,9 @@ def _store(given: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]
         good = good and bool(found.wrong)
     blind = power.power_cuts(_new(folder / "blind"), flushes=False, seed=given.seed)
     note("PLANTED no flush, power cut", blind.images, blind.torn)
-    return rows, good and bool(blind.torn)
+    same = power.power_cuts(_new(folder / "same"), policy="fast", boot=boot(), seed=given.seed)
+    note("PLANTED the boot is not looked at, power cut", same.images, same.torn)
+    return rows, good and bool(blind.torn) and bool(same.torn)
 
 
 def _new(folder: Path) -> Path:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cluster.failures import failure_of
 from cluster.local_store import LocalStore
@@ -36,6 +36,17 @@ class Found:
     kind: str
     operations: int = 0
     wrong: list[str] = field(default_factory=list[str])
+
+
+@contextlib.contextmanager
+def flushing(policy: Literal["durable", "fast"]) -> Iterator[None]:
+    """Commit as after a long body, whose files are flushed, or as after a cheap one."""
+    before = commit.CHEAP_S
+    commit.CHEAP_S = {"durable": 0.0, "fast": 600.0}[policy]
+    try:
+        yield
+    finally:
+        commit.CHEAP_S = before
 
 
 def every_kind(folder: Path, *, kinds: tuple[str, ...] = KINDS, before: str = "") -> list[Found]:

@@ -6,19 +6,22 @@ what is not flushed is made (a sample of them where there are many) and read. No
 sectors, disks that lie, renames from one folder to another.
 """
 
+import contextlib
 import itertools
 import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cluster.disk import Disk
 from cluster.local_store import LocalStore
 from cluster.storage import open_store
+from pipelines.graph import record
 from pipelines.graph.commit import carry_out
 from pipelines.graph.record import faults, read_record
+from tests.faults import commits
 from tests.faults.commits import call_of
 
 SAMPLE = 64  # images of one prefix
@@ -32,6 +35,7 @@ class Cut:
     whole: int = 0
     absent: int = 0
     torn: list[str] = field(default_factory=list[str])
+    noticed: int = 0  # not whole, and known not to be: it is made again
     lost: int = 0  # absent although the commit had been told to be done
 
 
@@ -44,6 +48,9 @@ class Recorder(Disk):
         self._known = {root}
 
     def write_new(self, path: Path, data: bytes | Path) -> None:
+        for place in sorted(self.root.rglob("*")):  # what a body wrote, and nobody flushed
+            if place not in self._known:
+                self._made_by_the_body(place)
         super().write_new(path, data)
         self._note("file", path, path.read_bytes())
 
@@ -142,13 +149,29 @@ class _State:
         return out
 
 
-def power_cuts(folder: Path, *, flushes: bool = True, seed: int = 0) -> Cut:
-    """Cut the power at each operation of a commit and read every image; see the module."""
+def power_cuts(
+    folder: Path,
+    *,
+    policy: Literal["durable", "fast"] = "durable",
+    flushes: bool = True,
+    boot: str = "another",
+    seed: int = 0,
+) -> Cut:
+    """Cut the power at each operation of a commit and read every image; see the module.
+
+    Args:
+        folder: for the stores.
+        policy: fast: the files of a cheap body are not flushed; a reader must notice what is lost.
+        flushes: false: a disk that never does what it says.
+        boot: of the machine that reads.
+        seed: of the sample.
+    """
     root = folder / "store"
     store = open_store(str(root))
     call = call_of(store)
     disk = Recorder(root, flushes=flushes)
-    carry_out(call, LocalStore(root, disk=disk))
+    with commits.flushing(policy):
+        carry_out(call, LocalStore(root, disk=disk))
     found, draw, fresh = Cut(), random.Random(seed), itertools.count(1)
     state = _State({root: 0})
     for done in range(len(disk.operations) + 1):
@@ -156,7 +179,8 @@ def power_cuts(folder: Path, *, flushes: bool = True, seed: int = 0) -> Cut:
             place = folder / f"image{done}-{i}"
             _lay(place, image)
             told = done == len(disk.operations)
-            _read(LocalStore(place), call.key, found, told=told, where=f"operation {done}")
+            with _booted(boot):
+                _read(LocalStore(place), call.key, found, told=told, where=f"operation {done}")
             shutil.rmtree(place)
         if done < len(disk.operations):
             state.do(disk.operations[done], fresh)
@@ -172,12 +196,25 @@ def _lay(place: Path, tree: dict[str, Any]) -> None:
             (place / name).write_bytes(what)
 
 
+@contextlib.contextmanager
+def _booted(name: str) -> Iterator[None]:
+    """Read as a machine does that was started since."""
+    before, record.boot = record.boot, lambda: name
+    try:
+        yield
+    finally:
+        record.boot = before
+
+
 def _read(store: LocalStore, key: str, found: Cut, *, told: bool, where: str) -> None:
     found.images += 1
-    record = read_record(store, key)
-    if record is not None and (wrong := faults(store, record, check="all")):
+    made = read_record(store, key)
+    wrong = [] if made is None else store.faults(made.name, made.files, check="all")
+    if made is not None and made.fast and faults(store, made, check="sizes"):
+        found.noticed += 1
+    elif made is not None and wrong:
         found.torn.append(f"{where}: {wrong[0]}")
-    elif record is not None:
+    elif made is not None:
         found.whole += 1
     else:
         found.absent += 1

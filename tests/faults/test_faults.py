@@ -6,9 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from pipelines.graph.circumstances import boot
 from tests.faults import commits, page, power, takeover
 from tests.faults.command import records
 from tests.faults.disks import KINDS
@@ -45,21 +47,35 @@ def memory(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("before", "kinds"), [("", KINDS), ("torn", ("crash after", "half write", "ENOSPC"))]
-)
+    ("before", "policy", "kinds"),
+    [("", "durable", KINDS), ("torn", "durable", ("crash after", "half write", "ENOSPC")),
+     ("", "fast", ("crash before", "half write", "ENOSPC"))],
+)  # fmt: skip
 def test_a_fault_at_each_operation_of_a_commit_leaves_it_absent_or_whole(
-    memory: Path, before: str, kinds: tuple[str, ...]
+    memory: Path, before: str, policy: Literal["durable", "fast"], kinds: tuple[str, ...]
 ) -> None:
-    for found in commits.every_kind(memory, kinds=kinds, before=before):
-        assert found.operations > 30, found.kind
-        assert found.wrong == []
+    with commits.flushing(policy):
+        for found in commits.every_kind(memory, kinds=kinds, before=before):
+            assert found.operations > {"durable": 30, "fast": 20}[policy], found.kind
+            assert found.wrong == []
 
 
 def test_a_power_cut_leaves_it_absent_or_whole(memory: Path) -> None:
     cut = power.power_cuts(memory)
     assert cut.images > 500
     assert cut.whole > 100
-    assert (cut.torn, cut.lost) == ([], 0)
+    assert (cut.torn, cut.lost, cut.noticed) == ([], 0, 0)
+
+
+def test_what_was_not_flushed_is_noticed_after_a_power_cut(memory: Path) -> None:
+    cut = power.power_cuts(memory, policy="fast")
+    assert cut.images > 500
+    assert cut.torn == []
+    assert cut.noticed > 50
+
+
+def test_a_reader_that_does_not_ask_for_the_boot_is_found(memory: Path) -> None:
+    assert power.power_cuts(memory, policy="fast", boot=boot()).torn
 
 
 @pytest.mark.parametrize(

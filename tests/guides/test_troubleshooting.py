@@ -12,7 +12,8 @@ from cluster.ray_faults import fault_of
 from cluster.storage import open_store
 from components.data.decode import PictureError, decode
 from pipelines.cli.ending import ending
-from pipelines.runs.waiting import wait_for_room
+from pipelines.graph.node import Graph
+from pipelines.graph.run import walk
 from tests.bad_inputs.pretended_head import pretended_head
 from tests.guides.quoted import ROOT, blocks, unsaid
 from tests.guides.test_guides import PAGE
@@ -129,7 +130,7 @@ class OutOfMemoryError(Exception):
     """Named as Ray's is: names decide."""
 
 
-def test_7() -> None:
+def test_7(tmp_path: Path) -> None:
     said = ""
     for error in (WorkerCrashedError("it is gone"), OutOfMemoryError("it was killed")):
         fault = fault_of(error, where="stage1")
@@ -138,9 +139,10 @@ def test_7() -> None:
         assert last.code == 7
         said += f"{last.why}\n"
     large = bodies.node("evaluate", run_on=bodies.RunOn(cpus=99))
-    small = InProcessExecutor()
-    ended = wait_for_room([large], small, timeout_s=0.01, stop=lambda: False, emit=lambda _: None)
-    assert ended is not None
+    ended = walk(
+        Graph(recipe="toy", nodes=(large,)), store=open_store(str(tmp_path / "store")),
+        executor=InProcessExecutor(), emit=lambda _: None, wait_for_nodes_s=0.01,
+    )  # fmt: skip
     assert ended.code == 7
     said += ended.nodes["evaluate"].error.text if ended.nodes["evaluate"].error else ""
     quotes_are_said(7, said)

@@ -14,6 +14,7 @@ from cluster.storage import open_store
 from components.train.snapshot import Snapshots
 from components.train.snapshot_folders import damage
 from pipelines.graph.at_hand import ThroughStore
+from pipelines.graph.commit import _opened
 from pipelines.graph.cuts import Cuts
 from pipelines.runs.drive import Finished, drive
 from pipelines.runs.loading import load
@@ -33,13 +34,17 @@ class Machine:
     page: Path
 
     def run(self, *settings: str, **more: Any) -> tuple[Finished, list[Mapping[str, Any]]]:
-        self.patch.setenv("VOCABOX_CACHE", str(self.cache))
+        self._sit_down()
         events: list[Mapping[str, Any]] = []
         loaded = load(self.page, settings)
         return drive(loaded, store=self.uri, emit=events.append, executor="inline", **more), events
 
-    def command(self, line: str) -> Any:
+    def _sit_down(self) -> None:
         self.patch.setenv("VOCABOX_CACHE", str(self.cache))
+        _opened.cache_clear()  # a machine has processes of its own
+
+    def command(self, line: str) -> Any:
+        self._sit_down()
         return call(*line.split(), "--store", self.uri)
 
 
