@@ -35,8 +35,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trial, Path, Path]
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder in memory where there is one: thousands of flushes take minutes on a disk."""
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder in memory where there is one: thousands of flushes take minutes on a disk.
+
+    Bodies there count as dear ones, which are flushed: cheap ones may go with a power cut.
+    """
+    monkeypatch.setattr("pipelines.graph.commit.CHEAP_S", 0.0)
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
         return
