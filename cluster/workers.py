@@ -74,7 +74,7 @@ def run_group(
         scratch: a folder that all workers see, for Train's records and the meeting file.
         name: who is named when something fails.
         say: called with what rank 0 says; under Ray it is sent to the worker.
-        note: the same for its sentences.
+        note: called with sentences of rank 0, as `say`.
         asked: asked now and then; true tells the workers to keep their work and end.
         budget: how often a Train job may lose a worker. Local groups are not started again.
 
@@ -96,13 +96,17 @@ def run_group(
         return run_processes(job, scratch=scratch, name=name, say=say, note=note, asked=asked)
     from cluster.train_job import run_train_job
 
-    resources = {"CPU": cpus_per_worker, "GPU": gpus_per_worker, "memory": memory_per_worker}
     return run_train_job(
         {**job, "say": say, "note": note, "asked": asked, "name": name},
         workers=(min_workers, world) if min_workers else world,
-        resources={what: count for what, count in resources.items() if count},
-        folder=(scratch / "train").resolve(), budget=budget or Budget(),
-    )  # fmt: skip
+        resources=_held(CPU=cpus_per_worker, GPU=gpus_per_worker, memory=memory_per_worker),
+        folder=(scratch / "train").resolve(),
+        budget=budget or Budget(),
+    )
+
+
+def _held(**resources: float) -> dict[str, float]:
+    return {what: count for what, count in resources.items() if count}
 
 
 def _alone(module: Any, **options: Any) -> Any:

@@ -1,7 +1,7 @@
 """What a power cut may leave of a commit, and whether a reader is ever shown a part.
 
-Files are inodes whose bytes are lost, half there or whole until they are flushed; the entries of a
-folder may be lost until the folder is flushed. At each prefix of the operations every subset of
+Files are inodes whose bytes are lost, half there, zeros or whole until they are flushed; the entries
+of a folder may be lost until the folder is flushed. At each prefix of the operations every subset of
 what is not flushed is made (a sample of them where there are many) and read. Not modelled: torn
 sectors, disks that lie, renames from one folder to another.
 """
@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,15 @@ from pipelines.graph.record import faults, read_record
 from tests.faults import commits
 from tests.faults.commits import call_of
 
+# what is left of bytes that were not flushed
+LEFT: tuple[Callable[[bytes], bytes], ...] = (
+    lambda _: b"",
+    lambda data: data[: len(data) // 2],
+    lambda data: bytes(len(data)),
+    lambda data: data,
+)
 SAMPLE = 64  # images of one prefix
+RARE = 0.1  # how often something is lost in every other image
 
 
 @dataclass
@@ -123,11 +131,11 @@ class _State:
         """Yield trees: name -> bytes or tree."""
         loose = [entry for entry in self.entries if not entry[3]]
         open_files = [number for number in self.data if number not in self.flushed]
-        choices = [(0, 1)] * len(loose) + [(0, 1, 2)] * len(open_files)
+        choices = [(0, 1)] * len(loose) + [(0, 1, 2, 3)] * len(open_files)
         every = itertools.product(*choices)
-        many = 2 ** len(loose) * 3 ** len(open_files) > SAMPLE
-        picks = (tuple(draw.choice(c) for c in choices) for _ in range(SAMPLE)) if many else every
-        for pick in picks:
+        many = 2 ** len(loose) * 4 ** len(open_files) > SAMPLE
+        sample = (_drawn(choices, draw, even=i % 2 == 0) for i in range(SAMPLE))
+        for pick in sample if many else every:
             there = {id(entry) for entry, yes in zip(loose, pick, strict=False) if yes}
             parts = dict(zip(open_files, pick[len(loose) :], strict=True))
             yield self._tree(top, there, parts)
@@ -143,10 +151,15 @@ class _State:
         for name, number in found.items():
             if number in self.data:
                 data = self.data[number]
-                out[name] = data[: len(data) * parts.get(number, 2) // 2]
+                out[name] = LEFT[parts.get(number, 3)](data)
             else:
                 out[name] = self._tree(number, there, parts)
         return out
+
+
+def _drawn(choices: list[tuple[int, ...]], draw: random.Random, *, even: bool) -> tuple[int, ...]:
+    """Return a choice of what survives; not even: nearly all of it does."""
+    return tuple(draw.choice(c) if even or draw.random() < RARE else c[-1] for c in choices)
 
 
 def power_cuts(
