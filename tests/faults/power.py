@@ -1,7 +1,7 @@
 """What a power cut may leave of a commit, and whether a reader is ever shown a part.
 
-Files are inodes whose bytes are lost, half there, zeros or whole until they are flushed; the entries
-of a folder may be lost until the folder is flushed. At each prefix of the operations every subset of
+Files are inodes whose bytes are lost, half there, zeros or whole until they are flushed; entries of
+a folder may be lost until the folder is flushed. At each prefix of the operations every subset of
 what is not flushed is made (a sample of them where there are many) and read. Not modelled: torn
 sectors, disks that lie, renames from one folder to another.
 """
