@@ -18,7 +18,7 @@ from cluster.failures import Failure, failure_of
 from cluster.ray_faults import fault_of
 
 GRACE_S = 8.0  # between asking a call to stop and killing its process
-TASK_NAME = "vocabox"  # of every task in Ray's lists: a name of its own is a class of its own
+TASK_NAME = "vocabox"  # of ordinary tasks in Ray's lists: a name of its own is a class of its own
 
 
 @final
@@ -35,7 +35,7 @@ class RayExecutor:
         self._cancelled: set[Any] = set()
         self._dropped: dict[Any, tuple[float, Failure]] = {}  # when asked to stop, and why
         self._had: dict[str, float] = {}
-        self._shapes: dict[tuple[float, ...], Any] = {}
+        self._shapes: dict[tuple[str, float, float, float], Any] = {}
         self._latest: dict[str, Record] = {}
         self._numbers: list[tuple[str, Record]] = []
         self._asked = 0.0
@@ -65,10 +65,11 @@ class RayExecutor:
         memory: float = 0.0,
     ) -> None:
         """Start a call as soon as its resources are free."""
-        shape = (cpus, gpus, memory)
+        label = TASK_NAME if cpus else name  # who holds none is a gang's: few, and named
+        shape = (label, cpus, gpus, memory)
         if shape not in self._shapes:  # each is a class of tasks to Ray, which wants few
             more = {"memory": memory} if memory else {}
-            task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=TASK_NAME, **more)
+            task = self._task.options(num_cpus=cpus, num_gpus=gpus, name=label, **more)
             self._shapes[shape] = task
         self._running[self._shapes[shape].remote(name, fn, args)] = name
 

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -39,11 +41,43 @@ def write_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--write-golden"))
 
 
+class _SharedRay:
+    """One Ray for all tests, because it costs seconds to start; opened again where it is gone."""
+
+    def __init__(self) -> None:
+        self._open, self._session = ExitStack(), None
+
+    def session(self) -> Session:
+        """Return the session that is open."""
+        ray = sys.modules.get("ray")  # imported by whoever opens a session: its environment counts
+        if self._session is None or ray is None or not ray.is_initialized():
+            self.close()
+            self._session = self._open.enter_context(open_session("local", cpus=2))
+        return self._session
+
+    def close(self) -> None:
+        """End it, for a test that opens one of its own in this process."""
+        self._session = None
+        self._open.close()
+
+
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[Session]:
-    """Return one Ray for all tests: it costs seconds to start."""
-    with open_session("local", cpus=2) as session:
-        yield session
+def shared_ray() -> Iterator[_SharedRay]:
+    shared = _SharedRay()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def ray_session(shared_ray: _SharedRay) -> Session:
+    """Return the Ray that tests share."""
+    return shared_ray.session()
+
+
+@pytest.fixture
+def own_ray(shared_ray: _SharedRay) -> None:
+    """Make room for a Ray that the test opens in this process."""
+    shared_ray.close()
 
 
 @pytest.fixture(scope="session")

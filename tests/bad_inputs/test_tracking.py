@@ -102,14 +102,14 @@ def test_B110_a_server_that_is_away(
             os.kill(pid, signal.SIGKILL)  # it would go on for ten minutes
     assert result.exit_code == 0, result.output
     last = json.loads(result.stdout.splitlines()[-1])
-    assert (last["status"], last["unsent"]) == ("done", 5)
+    assert (last["status"], last["unsent"]) == ("done", 6)
     shown = ending(
         Ended(tracking="URI", unsent=last["unsent"]), again="", show="", store=".vocabox"
     )
     said = next(line for line in shown if "unsent" in line)
     text = f"{result.stderr}{said}".replace(f":{port}", ":PORT")
     same(text, as_file="errors/B110_a_server_that_is_away.txt", folder=tmp_path, write=write_golden)
-    first = (tmp_path / ".vocabox/runs/joint-1/events.jsonl").read_text().splitlines()[1]
+    first = (tmp_path / ".vocabox/runs/joint-1/events.jsonl").read_text().splitlines()[2]
     assert "cannot be reached" in first, "said at the start, before any node"
 
 

@@ -261,7 +261,7 @@ def test_the_next_run_of_a_config_sends_what_the_last_one_could_not(
     notes = [str(event["text"]) for event in shown if event["event"] == "note"]
     assert ended.status == "done"
     assert ended.unsent > 20
-    assert notes[0].startswith(f"tracking.uri: cannot be reached; got {uri} (")
+    assert notes[1].startswith(f"tracking.uri: cannot be reached; got {uri} (")
     assert notes[-1].startswith(f"tracking: {ended.unsent} events are not sent to {uri}; got Conn")
     run = store / "runs" / ended.run
     for pid in sockets.family(os.getpid()):

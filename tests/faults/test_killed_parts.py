@@ -52,6 +52,7 @@ def test_ten_killed_actors_cost_no_item_and_none_twice(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("own_ray")
 def test_actors_of_ray_and_their_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(watched.FOLDER, str(tmp_path))
     found = actor.kill(tmp_path, times=10, seed=2, executor="ray", say=_quiet)
@@ -76,6 +77,7 @@ def test_a_notice_keeps_the_step_and_the_training_moves(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("own_ray")
 def test_a_train_job_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two kills, of one of two workers and of the only one: some 100 s on a quiet machine."""
     monkeypatch.setenv(watched.FOLDER, "")
