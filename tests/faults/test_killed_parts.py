@@ -20,7 +20,7 @@ def test_a_training_goes_on_wherever_one_of_two_processes_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(watched.FOLDER, "")  # put back at the end
-    found = worker.kill(tmp_path, times=4, seed=1, executor="inline", say=_quiet)
+    found = worker.kill(tmp_path, times=8, seed=1, executor="inline", say=_quiet)
     assert [trial.wrong for trial in found] == [[]] * 4
     assert all(trial.killed for trial in found)
 
