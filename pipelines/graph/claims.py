@@ -40,7 +40,8 @@ class Claim:
 def claim(store: Names, key: str, claimant: Claimant) -> Claim:
     """Claim a key; return the claim that stands, which is another run's where that was first.
 
-    A claim of the same run is of a worker that died, or of an owner that is gone: it is taken.
+    A claim of the same run is of a worker that died, or of an owner that is gone: it is taken. So
+    is one that names nobody: a power cut left it, and there is no run to wait for.
     """
     mine = Claim(run=claimant.run, epoch=claimant.epoch, mark=uuid.uuid4().hex)
     body = {"run": mine.run, "epoch": mine.epoch, "mark": mine.mark}
@@ -51,7 +52,7 @@ def claim(store: Names, key: str, claimant: Claimant) -> Claim:
         present = _read(store, key)
         if present is None:
             continue
-        if present.run != mine.run and present.mark != claimant.over:
+        if present.run not in ("", mine.run) and present.mark != claimant.over:
             return present
         store.delete(_name(key))
     return mine  # others come and go: advice was asked for and is not to be had

@@ -43,9 +43,14 @@ def test_a_run_takes_its_own_older_claim(store: LocalStore) -> None:
     assert (new.epoch, new.mark != old.mark) == (5, True)
 
 
-def test_a_claim_cut_short_is_taken(store: LocalStore) -> None:
-    store.put_new(f"nodes/aa/{KEY}/claim", b'{"run": "jo')
-    assert claim(store, KEY, Claimant(run="joint-2", over="")).run == "joint-2"
+@pytest.mark.parametrize("left", [b"", b'{"run": "jo', bytes(80), b"[]"])
+def test_a_claim_cut_short_is_taken(bench: bodies.Bench, left: bytes) -> None:
+    outcome = bench.walk(bodies.chain(1))
+    place = bench.store.path(f"nodes/{outcome.nodes['n0'].key[:2]}/{outcome.nodes['n0'].key}")
+    (place / "manifest.json").unlink()
+    (place / "claim").write_bytes(left)  # what a power cut leaves of it
+    assert bench.states(bench.walk(bodies.chain(1))) == {"n0": "done"}
+    assert not (place / "claim").exists()
 
 
 def test_the_claim_of_a_run_that_lives_is_not_taken_and_of_a_silent_one_is(
