@@ -165,6 +165,15 @@ def test_scratch_goes_at_once_when_the_result_is_there(kept: Kept) -> None:
     assert work == {f"work/{'b' * 64}"}  # the other was begun by a run that is kept
 
 
+def test_scratch_of_a_result_that_is_made_again_by_force_stays(kept: Kept) -> None:
+    key = kept.run("toy-1", pair())["last"].key
+    with take(kept.store, "runs/toy-1"):
+        kept.store.put_new(f"{home(key)}/claim", json.dumps({"run": "toy-1"}).encode())
+        (kept.store.scratch(key) / "checkpoint").write_text("x")
+        assert not _collect(kept).doomed
+    assert [one.name for one in _collect(kept).doomed] == [f"work/{key}"]
+
+
 def test_texts_and_names_of_what_is_gone_go_too(kept: Kept) -> None:
     made = _three(kept)
     kept.store.put_new(f"code/aa/{'a' * 64}", b"old text")
