@@ -34,11 +34,12 @@ class Kept:
         with self.lease(run) as held:
             return self.walk(held, run, *nodes)
 
-    def walk(self, held: Lease, run: str, *nodes: Node) -> dict[str, Any]:
+    def walk(self, held: Lease, run: str, *nodes: Node, **more: Any) -> dict[str, Any]:
         fenced = Fenced(held, lambda event: None)
+        more = {"executor": InProcessExecutor(), **more}
         outcome = walk(
-            Graph(nodes=nodes, recipe="toy"), store=self.store, executor=InProcessExecutor(),
-            emit=fenced, run=run, epoch=held.epoch,
+            Graph(nodes=nodes, recipe="toy"), store=self.store, emit=fenced, run=run,
+            epoch=held.epoch, **more,
         )  # fmt: skip
         assert outcome.status == "done", outcome
         fenced.flush()

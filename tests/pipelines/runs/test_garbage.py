@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster.lease import take
+from cluster.call import InProcessExecutor
+from cluster.lease import journal, take
 from cluster.local_store import LocalStore
 from pipelines.graph.garbage import Roots, find_garbage, marked, sweep
 from pipelines.graph.key import SCHEMA
@@ -17,7 +18,10 @@ from pipelines.graph.plan import plan
 from pipelines.graph.record import home, read_record, sealed
 from pipelines.graph.stored import stored
 from pipelines.runs import kept_runs
+from pipelines.runs.fenced import recorded
 from pipelines.runs.keeping import Collected, collect
+from tests.pipelines.graph import map_bodies
+from tests.pipelines.graph.bodies import node
 from tests.pipelines.runs.kept import Kept, pair, wait_for_a_tick
 
 
@@ -172,6 +176,38 @@ def test_scratch_of_a_result_that_is_made_again_by_force_stays(kept: Kept) -> No
         (kept.store.scratch(key) / "checkpoint").write_text("x")
         assert not _collect(kept).doomed
     assert [one.name for one in _collect(kept).doomed] == [f"work/{key}"]
+
+
+class Collects(InProcessExecutor):  # type: ignore[misc]
+    """Collects a store just before the first call."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self.kept: Kept | None = kept
+
+    def submit(self, *args: Any, **more: Any) -> None:
+        if self.kept:
+            _collect(self.kept)
+        self.kept = None
+        super().submit(*args, **more)
+
+
+@pytest.mark.parametrize("form", ["node", "units"])
+def test_what_a_run_found_stays_while_it_works(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    monkeypatch.setenv("VOCABOX_TEST_LOG", str(tmp_path / "log"))
+    maps = [map_bodies.graph(text).nodes[0] for text in ("[1, 2, 3]", "[1, 2, 3, 4]")]
+    old, new = (node("first"), pair()) if form == "node" else maps
+    kept.run("toy-1", old)  # long ago, and not kept any more
+    kept.age(days=9)
+    with kept.lease("toy-2") as held:
+        made = kept.walk(held, "toy-2", new, executor=Collects(kept))
+        records = list(journal(kept.store, "runs/toy-2").since(1))
+    units = {f"square[{i}]" for i in range(4)} if form == "units" else set[str]()
+    assert set(recorded(records)) == {*made, *units}
+    assert recorded(records).items() >= {(name, ended.key) for name, ended in made.items()}
+    assert {ended.state for ended in made.values()} <= {"cached", "done"}
 
 
 def test_texts_and_names_of_what_is_gone_go_too(kept: Kept) -> None:
