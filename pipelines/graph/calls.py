@@ -7,7 +7,7 @@ from typing import Any
 from cluster.executor import Executor, Finished
 from cluster.failures import Failure
 from pipelines.graph.chunk import Pace, execute_all
-from pipelines.graph.claims import Claim, Claimant, Rivals
+from pipelines.graph.claims import Claim, Claimant, Rivals, give_up
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.key import label
 from pipelines.graph.lookup import Identified, Lookup
@@ -100,6 +100,11 @@ class Calls:
         """Remember that another run is making what a node makes, and say so once."""
         if text := self._rivals.meet(name, Claim(**claimed)):
             self._tell.note(name, text)
+
+    def give_up(self, known: Identified) -> None:
+        """Let others make what this run will not: its worker may have died with a claim."""
+        if self._claimant.run:
+            give_up(self._lookup.store, self._claimant.run, known.key)
 
     def _ended(self, end: Finished) -> Ended:
         nodes = self._out.pop(end.name)

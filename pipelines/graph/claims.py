@@ -65,6 +65,14 @@ def let_go(store: Names, claimed: Claim, key: str) -> None:
             store.delete(_name(key))
 
 
+def give_up(store: Names, run: str, key: str) -> None:
+    """Remove the claim of a worker that died, when its run, which lives on, tries no more."""
+    with suppress(StorageError):
+        standing = _read(store, key)
+        if standing is not None and standing.run == run:
+            store.delete(_name(key))
+
+
 class Rivals:
     """The other runs whose claims the workers of this one have met."""
 
@@ -82,13 +90,14 @@ class Rivals:
         return f"waits for {met.run}, which is making the same result"
 
     def taken(self, node: str) -> str | None:
-        """Return the mark of the claim that a node may take, because its run lives no more."""
+        """Return the mark of the claim that a node may take: whose run, or its driver, is gone."""
         met = self._met.get(node)
         if met is None:
             return None
         place = f"runs/{met.run}"
         watch = self._watches.setdefault(met.run, Watch(self._store, place, ttl_s=self._ttl_s))
-        return None if watch.look() else met.mark
+        held = watch.look()
+        return None if held is not None and held.epoch == met.epoch else met.mark
 
 
 def _name(key: str) -> str:

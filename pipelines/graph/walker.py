@@ -240,6 +240,7 @@ class Walker:
                 self.tell.retry(name, why=error.text, after_s=after_s, attempt=attempt)
                 self._tell(told.Freed(name))
             case Fail(why=why, code=code):
+                self.calls.give_up(self.ledger.known[name])
                 self._fail(name, (replace(error, text=why), code))
 
     def _give_up(self, name: str, error: Exception) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from cluster import lease
 from cluster.call import InProcessExecutor
+from cluster.executor import Finished
+from cluster.failures import Failure
 from cluster.storage import LocalStore, open_store
 from pipelines.graph.artifact import FILES
 from pipelines.graph.claims import Claimant, Rivals, claim, let_go
@@ -57,14 +59,42 @@ def test_the_claim_of_a_run_that_lives_is_not_taken_and_of_a_silent_one_is(
     store: LocalStore,
 ) -> None:
     rivals = Rivals(store, ttl_s=1.0)
-    with lease.take(store, "runs/joint-1"):
-        met = claim(store, KEY, Claimant(run="joint-1"))
+    with lease.take(store, "runs/joint-1") as held:
+        met = claim(store, KEY, Claimant(run="joint-1", epoch=held.epoch))
         assert rivals.meet("one", met) == "waits for joint-1, which is making the same result"
         assert rivals.meet("one", met) is None
         assert rivals.taken("one") is None
         assert rivals.taken("another") is None
     assert rivals.taken("one") == met.mark
     assert claim(store, KEY, Claimant(run="joint-2", over=met.mark)).run == "joint-2"
+
+
+def test_the_claim_of_a_driver_that_was_followed_is_taken(store: LocalStore) -> None:
+    rivals = Rivals(store)
+    with lease.take(store, "runs/joint-1") as held:
+        left = claim(store, KEY, Claimant(run="joint-1", epoch=held.epoch))  # and killed
+    with lease.take(store, "runs/joint-1"):  # its follower may make other things, for days
+        rivals.meet("one", left)
+        assert rivals.taken("one") == left.mark
+
+
+class Kills(InProcessExecutor):  # type: ignore[misc]
+    """Kills the worker of every call when it has claimed its node."""
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__()
+        self.store = store
+
+    def wait(self, timeout: float) -> list[Finished]:
+        name, _, (payloads,) = self._queue.popleft()
+        claim(self.store, payloads[0]["key"], payloads[0]["claimant"])
+        return [Finished(name, None, Failure("lost", name, f"{name}: a worker process died"))]
+
+
+def test_a_run_that_tries_no_more_claims_no_more(bench: bodies.Bench) -> None:
+    outcome = bench.walk(bodies.chain(1), executor=Kills(bench.store), on_failure="continue")
+    assert bench.states(outcome) == {"n0": "failed"}
+    assert not list(bench.store.root.rglob("claim"))
 
 
 def slow(task: Any) -> None:
