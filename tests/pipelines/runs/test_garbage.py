@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from cluster.call import InProcessExecutor
 from cluster.lease import journal, take
 from cluster.local_store import LocalStore
+from cluster.owner import Owner
 from pipelines.graph.garbage import Roots, find_garbage, marked, sweep
 from pipelines.graph.key import SCHEMA
 from pipelines.graph.node import Graph
@@ -114,6 +115,19 @@ def test_a_run_that_somebody_works_on_stays_and_what_is_younger_than_it(kept: Ke
         assert made[3]["last"].key not in kept.manifests()
         assert litter.is_dir()
     assert not _collect(kept, keep_runs=1).live
+
+
+def test_a_driver_that_died_elsewhere_is_not_waited_for_for_ever(kept: Kept) -> None:
+    owner = {**asdict(Owner.here()), "machine": "another", "host": "gone"}
+    journal(kept.store, "runs/far-1").create(1, {"kind": "take", "epoch": 1, "owner": owner})
+    wait_for_a_tick()
+    made = kept.run("toy-1", pair())  # younger than what seems to live
+    assert _collect(kept, keep_runs=0, hours=0).live == ("far-1",)
+    place = kept.store.path("runs/far-1/journal/00000001")
+    for path in (place, *kept.store.path(f"nodes/{made['last'].key[:2]}").rglob("*")):
+        os.utime(path, (0, 0))
+    assert not _collect(kept, keep_runs=0).live
+    assert made["last"].key not in kept.manifests()
 
 
 def test_a_claim_of_a_live_run_guards_a_key(kept: Kept) -> None:
