@@ -2,16 +2,14 @@
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.call import InProcessExecutor
-from cluster.lease import journal, take
+from cluster.lease import take
 from cluster.local_store import LocalStore
-from cluster.owner import Owner
 from pipelines.graph.garbage import Roots, find_garbage, marked, sweep
 from pipelines.graph.key import SCHEMA
 from pipelines.graph.node import Graph
@@ -19,10 +17,7 @@ from pipelines.graph.plan import plan
 from pipelines.graph.record import home, read_record, sealed
 from pipelines.graph.stored import stored
 from pipelines.runs import kept_runs
-from pipelines.runs.fenced import recorded
 from pipelines.runs.keeping import Collected, collect
-from tests.pipelines.graph import map_bodies
-from tests.pipelines.graph.bodies import node
 from tests.pipelines.runs.kept import Kept, pair, wait_for_a_tick
 
 
@@ -117,19 +112,6 @@ def test_a_run_that_somebody_works_on_stays_and_what_is_younger_than_it(kept: Ke
     assert not _collect(kept, keep_runs=1).live
 
 
-def test_a_driver_that_died_elsewhere_is_not_waited_for_for_ever(kept: Kept) -> None:
-    owner = {**asdict(Owner.here()), "machine": "another", "host": "gone"}
-    journal(kept.store, "runs/far-1").create(1, {"kind": "take", "epoch": 1, "owner": owner})
-    wait_for_a_tick()
-    made = kept.run("toy-1", pair())  # younger than what seems to live
-    assert _collect(kept, keep_runs=0, hours=0).live == ("far-1",)
-    place = kept.store.path("runs/far-1/journal/00000001")
-    for path in (place, *kept.store.path(f"nodes/{made['last'].key[:2]}").rglob("*")):
-        os.utime(path, (0, 0))
-    assert not _collect(kept, keep_runs=0).live
-    assert made["last"].key not in kept.manifests()
-
-
 def test_a_claim_of_a_live_run_guards_a_key(kept: Kept) -> None:
     made = _three(kept)
     key = made[1]["last"].key
@@ -181,47 +163,6 @@ def test_scratch_goes_at_once_when_the_result_is_there(kept: Kept) -> None:
     kept.age()
     work = {one.name for one in _collect(kept).doomed if one.kind == "work"}
     assert work == {f"work/{'b' * 64}"}  # the other was begun by a run that is kept
-
-
-def test_scratch_of_a_result_that_is_made_again_by_force_stays(kept: Kept) -> None:
-    key = kept.run("toy-1", pair())["last"].key
-    with take(kept.store, "runs/toy-1"):
-        kept.store.put_new(f"{home(key)}/claim", json.dumps({"run": "toy-1"}).encode())
-        (kept.store.scratch(key) / "checkpoint").write_text("x")
-        assert not _collect(kept).doomed
-    assert [one.name for one in _collect(kept).doomed] == [f"work/{key}"]
-
-
-class Collects(InProcessExecutor):  # type: ignore[misc]
-    """Collects a store just before the first call."""
-
-    def __init__(self, kept: Kept) -> None:
-        super().__init__()
-        self.kept: Kept | None = kept
-
-    def submit(self, *args: Any, **more: Any) -> None:
-        if self.kept:
-            _collect(self.kept)
-        self.kept = None
-        super().submit(*args, **more)
-
-
-@pytest.mark.parametrize("form", ["node", "units"])
-def test_what_a_run_found_stays_while_it_works(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
-) -> None:
-    monkeypatch.setenv("VOCABOX_TEST_LOG", str(tmp_path / "log"))
-    maps = [map_bodies.graph(text).nodes[0] for text in ("[1, 2, 3]", "[1, 2, 3, 4]")]
-    old, new = (node("first"), pair()) if form == "node" else maps
-    kept.run("toy-1", old)  # long ago, and not kept any more
-    kept.age(days=9)
-    with kept.lease("toy-2") as held:
-        made = kept.walk(held, "toy-2", new, executor=Collects(kept))
-        records = list(journal(kept.store, "runs/toy-2").since(1))
-    units = {f"square[{i}]" for i in range(4)} if form == "units" else set[str]()
-    assert set(recorded(records)) == {*made, *units}
-    assert recorded(records).items() >= {(name, ended.key) for name, ended in made.items()}
-    assert {ended.state for ended in made.values()} <= {"cached", "done"}
 
 
 def test_texts_and_names_of_what_is_gone_go_too(kept: Kept) -> None:
