@@ -4,6 +4,8 @@ import json
 import os
 import threading
 import time
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,32 @@ def test_two_runs_in_one_store_make_shared_nodes_once(
     made = sorted(float(line) for line in count.read_text().split())
     assert made == [0.0, 1.0, 2.0, 3.0, 10.0, 20.0]
     assert any("is making the same result" in e.get("text", "") for e in events)
+
+
+class AtOnce(InProcessExecutor):  # type: ignore[misc]
+    """Runs each call in a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = ThreadPoolExecutor(4)
+        self.out: dict[Future[Any], str] = {}
+
+    def submit(self, name: str, fn: Any, args: tuple[Any, ...], **_: Any) -> None:
+        self.out[self.pool.submit(fn, *args)] = name
+
+    def wait(self, timeout: float) -> list[Finished]:
+        ended, _ = futures.wait(self.out, timeout, futures.FIRST_COMPLETED)
+        return [Finished(self.out.pop(one), one.result(), None) for one in ended]
+
+
+def test_two_nodes_of_one_run_that_are_the_same_are_made_once(
+    bench: bodies.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAIMS_TEST_COUNT", str(tmp_path / "count"))
+    same = [Node(name=f"n{i}", fn=slow, cfg=Number(value=7), makes=FILES) for i in range(2)]
+    outcome = bench.walk(Graph(nodes=tuple(same), recipe="r"), executor=AtOnce())
+    assert sorted(bench.states(outcome).values()) == ["cached", "done"]
+    assert (tmp_path / "count").read_text().split() == ["7"]
 
 
 def test_a_claim_does_not_outlive_its_node(bench: bodies.Bench) -> None:
