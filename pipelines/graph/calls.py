@@ -7,7 +7,7 @@ from typing import Any
 from cluster.executor import Executor, Finished
 from cluster.failures import Failure
 from pipelines.graph.chunk import Pace, execute_all
-from pipelines.graph.claims import Claim, Claimant, Rivals
+from pipelines.graph.claims import Claim, Claimant, Rivals, give_up
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.key import label
 from pipelines.graph.lookup import Identified, Lookup
@@ -46,6 +46,7 @@ class Calls:
         self._executor, self._tell, self._lookup, self._stop = executor, tell, lookup, stop
         self._recipe, self._claimant, self._forced = recipe, claimant, forced
         self._out: dict[str, Mapping[str, Identified]] = {}  # by the first node's name
+        self._keys = set[str]()  # of all that is out
         self._texts = set[str]()  # codes whose texts the store has
         self._rivals = Rivals(lookup.store)
         self._pace = Pace()
@@ -56,6 +57,7 @@ class Calls:
         node = nodes[first].node
         payloads = [self.payload(name, known, unit=numbers[name]) for name, known in nodes.items()]
         self._out[first] = nodes
+        self._keys |= {known.key for known in nodes.values()}
         held = node.run_on.local or not node.run_on.workers  # else its workers hold them
         need = need_of(node) if held else Need(0.0)
         for name, known in nodes.items():
@@ -101,8 +103,18 @@ class Calls:
         if text := self._rivals.meet(name, Claim(**claimed)):
             self._tell.note(name, text)
 
+    def makes(self, key: str) -> bool:
+        """Say whether a call that is out makes this key: no two may, as they share scratch."""
+        return key in self._keys
+
+    def give_up(self, known: Identified) -> None:
+        """Let others make what this run will not: its worker may have died with a claim."""
+        if self._claimant.run:
+            give_up(self._lookup.store, self._claimant.run, known.key)
+
     def _ended(self, end: Finished) -> Ended:
         nodes = self._out.pop(end.name)
+        self._keys -= {known.key for known in nodes.values()}
         for name in nodes:
             self._tell.silence.ended(name)
         if end.error is not None:

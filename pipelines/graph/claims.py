@@ -40,7 +40,8 @@ class Claim:
 def claim(store: Names, key: str, claimant: Claimant) -> Claim:
     """Claim a key; return the claim that stands, which is another run's where that was first.
 
-    A claim of the same run is of a worker that died, or of an owner that is gone: it is taken.
+    A claim of the same run is of a worker that died, or of an owner that is gone: it is taken. So
+    is one that names nobody: a power cut left it, and there is no run to wait for.
     """
     mine = Claim(run=claimant.run, epoch=claimant.epoch, mark=uuid.uuid4().hex)
     body = {"run": mine.run, "epoch": mine.epoch, "mark": mine.mark}
@@ -51,7 +52,7 @@ def claim(store: Names, key: str, claimant: Claimant) -> Claim:
         present = _read(store, key)
         if present is None:
             continue
-        if present.run != mine.run and present.mark != claimant.over:
+        if present.run not in ("", mine.run) and present.mark != claimant.over:
             return present
         store.delete(_name(key))
     return mine  # others come and go: advice was asked for and is not to be had
@@ -61,6 +62,14 @@ def let_go(store: Names, claimed: Claim, key: str) -> None:
     """Remove a claim if it still stands; one that stays is taken when its run is silent."""
     with suppress(StorageError):
         if _read(store, key) == claimed:
+            store.delete(_name(key))
+
+
+def give_up(store: Names, run: str, key: str) -> None:
+    """Remove the claim of a worker that died, when its run, which lives on, tries no more."""
+    with suppress(StorageError):
+        standing = _read(store, key)
+        if standing is not None and standing.run == run:
             store.delete(_name(key))
 
 
@@ -81,13 +90,14 @@ class Rivals:
         return f"waits for {met.run}, which is making the same result"
 
     def taken(self, node: str) -> str | None:
-        """Return the mark of the claim that a node may take, because its run lives no more."""
+        """Return the mark of the claim that a node may take: whose run, or its driver, is gone."""
         met = self._met.get(node)
         if met is None:
             return None
         place = f"runs/{met.run}"
         watch = self._watches.setdefault(met.run, Watch(self._store, place, ttl_s=self._ttl_s))
-        return None if watch.look() else met.mark
+        held = watch.look()
+        return None if held is not None and held.epoch == met.epoch else met.mark
 
 
 def _name(key: str) -> str:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipelines.graph.reasons import Past, flat
@@ -23,6 +23,7 @@ class Estimate:
     cpu_s: float = 0.0  # CPU seconds
     gpu_s: float = 0.0  # GPU seconds
     size: int = 0  # bytes of the result
+    calls: int = 1  # that share the seconds: of a map its units
 
 
 def estimate(before: Past, *, fn: str, settings: Any) -> Estimate | None:
@@ -57,13 +58,19 @@ def estimate(before: Past, *, fn: str, settings: Any) -> Estimate | None:
     return _made(records, seconds, "about" if near else "at most" if times > 1 else "at least")
 
 
-def of_units(before: Past, *, fn: str, count: int) -> Estimate | None:
-    """Return what so many units of a map may take, each as long as those of the last maps."""
+def of_units(before: Past, *, fn: str, count: int | None = None) -> Estimate | None:
+    """Return what so many units of a map may take, each as long as those of the last maps.
+
+    None: as many as the last map had.
+    """
     maps = [(r, len(r.units)) for r in before.records if r.units and r.body["fn"] == fn][:LATEST]
     if not maps:
         return None
+    count = maps[0][1] if count is None else count
     each = statistics.median(record.seconds / units for record, units in maps)
-    return _made([record for record, _ in maps], each * count, "about")
+    size = statistics.median(record.body.get("unit_bytes", 0) / units for record, units in maps)
+    made = _made([record for record, _ in maps], each * count, "about")
+    return replace(made, size=int(size * count), calls=count)
 
 
 def _made(records: Sequence[Record], seconds: float, how: How) -> Estimate:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pipelines.graph import schedule
 from pipelines.graph.node import Node, upstream
 from pipelines.graph.room import need_of
-from pipelines.graph.schedule_state import Action, Finished, Job, Wanted
+from pipelines.graph.schedule_state import Action, Finished, Job, Need, Wanted
+
+PARTS = 64  # of a map that are told apart: more of them change little, and cost time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +19,7 @@ class Task:
 
     node: Node
     seconds: float | None
+    calls: int = 1  # that share them and may run at once: the units of a map
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +49,9 @@ def wall_seconds(tasks: Iterable[Task], *, cpus: float, gpus: float = 0.0) -> fl
     Returns:
         None where a node needs more than there is.
     """
+    tasks = list(tasks)
     took = {task.node.name: task.seconds or 0.0 for task in tasks}
-    jobs = tuple(_job(task.node, took) for task in tasks)
+    jobs = tuple(job for task in tasks for job in _jobs(task, took))
     state, first = schedule.start(jobs, cpus=cpus, gpus=gpus)
     todo: list[Action] = list(first)
     running: list[tuple[float, str]] = []
@@ -75,6 +79,17 @@ def machine_cpus() -> float:
     return float(len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1)
 
 
-def _job(node: Node, took: dict[str, float]) -> Job:
+def _jobs(task: Task, took: dict[str, float]) -> list[Job]:
+    """Return a node as the schedule sees it; of a map its parts, and what waits for them.
+
+    What each part takes is added to `took`, and taken from its map.
+    """
+    node, name = task.node, task.node.name
     after = tuple(above.name for above in upstream(node) if above.name in took)
-    return Job(name=node.name, after=after, need=need_of(node), weight=took[node.name] or 1.0)
+    if task.calls <= 1:
+        return [Job(name=name, after=after, need=need_of(node), weight=took[name] or 1.0)]
+    parts = tuple(f"{name}[{i}]" for i in range(min(task.calls, PARTS)))
+    each, took[name] = took[name] / len(parts), 0.0
+    took |= dict.fromkeys(parts, each)
+    jobs = [Job(name=p, after=after, need=need_of(node), weight=each or 1.0) for p in parts]
+    return [*jobs, Job(name=name, after=parts, need=Need(0.0))]

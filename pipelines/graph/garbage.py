@@ -122,11 +122,15 @@ class _Look:
             self.doom("attempt", name)
 
     def at_work(self, *, there: set[str]) -> None:
-        """Doom scratch: at once where the result is there, else when no kept run began it."""
+        """Doom scratch: at once where the result is there, else when no kept run began it.
+
+        A result that is there may be made again by force: what a live run works in stays.
+        """
         for key in self.store.list("work"):
-            if key in there:
+            by = claimant(self.store, key)
+            if key in there and by not in self.roots.live:
                 self.doom("work", f"work/{key}", at_once=True)
-            elif claimant(self.store, key) not in self.roots.runs | self.roots.live:
+            elif by not in self.roots.runs | self.roots.live:
                 self.doom("work", f"work/{key}")
 
     def at_code(self, records: list[Record]) -> None:

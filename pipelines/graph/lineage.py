@@ -11,7 +11,7 @@ from cluster.store_files import digest_of
 from pipelines.graph.outside import files_digest
 from pipelines.graph.record import Record, read_record
 from pipelines.graph.show import ago, size_of, spoken
-from pipelines.graph.stored import stored, within
+from pipelines.graph.stored import is_unit, stored, within
 
 HEX = re.compile(r"[0-9a-f]{4,64}")
 INSIDE = re.compile(r"nodes/[0-9a-f]{2}/([0-9a-f]{64})(/|$)")
@@ -164,7 +164,7 @@ def named(store: Store, name: str) -> list[Record]:
             f"ARTIFACT: {len(found)} keys begin so; got '{name}'. Say more of it: {listed}."
         )
     latest = [one.record for one in stored(store) if one.record and one.record.body["node"] == name]
-    return sorted(latest, key=lambda r: -r.body["started"])[:1]
+    return sorted(latest, key=lambda r: (is_unit(r), -r.body["started"]))[:1]
 
 
 def _of_bytes(store: Store, place: Path) -> list[Record]:

@@ -27,10 +27,12 @@ class Maps:
     def begin(self, name: str, spread: Spread, *, forced: bool) -> dict[str, Identified]:
         """Take the units of a map; return those that must run."""
         self._spreads[name] = spread
-        missing = spread.missing(forced=forced)
+        missing = dict.fromkeys(spread.missing(forced=forced), name)
         if missing:
-            self._above |= dict.fromkeys(missing, name)
+            self._above |= missing
             self._tell.of_map(name, spread.numbers)
+            if there := {u: one for u, one in spread.units.items() if u not in missing}:
+                self._tell.reused(name, {spread.numbers[u]: one.key for u, one in there.items()})
             self._tell.node(name, "running", key=spread.known.key)
             self._tell.units(name, spread.done())
         return {unit: spread.units[unit] for unit in missing}

@@ -63,7 +63,10 @@ class Plan:
         """Return what the nodes that run may cost on so many CPUs and GPUs."""
         runs = [p for p in self.nodes if p.state in ("will run", "waits")]
         known = [p.expected for p in runs if p.expected]
-        tasks = [Task(node=p.node, seconds=p.seconds) for p in runs]
+        tasks = [
+            Task(node=p.node, seconds=p.seconds, calls=p.expected.calls if p.expected else 1)
+            for p in runs
+        ]
         return Forecast(
             seconds=self.seconds,
             wall_s=wall_seconds(tasks, cpus=cpus, gpus=gpus),
@@ -106,7 +109,10 @@ def plan(
             settings = plain(node.cfg, where=node.name)
             own = own_changes(node, before, settings=settings, lookup=lookup)
             reasons = (Reason(f"waits for {', '.join(waits)}"), *forcing, *own)
-            out.append(_to_run(node, before, why=reasons, settings=settings, waits_for=waits))
+            runs = _to_run(node, before, why=reasons, settings=settings, waits_for=waits)
+            out.append(
+                _expecting(runs, of_units(before, fn=label(node.fn))) if mapped(node) else runs
+            )
             continue
         known = lookup.identify(node, {n.name: records[n.name] for n in upstream(node)})
         if known.record and not known.damage and not forced:
@@ -151,13 +157,13 @@ def _of_units(runs: Planned, known: Identified, before: Past, *, lookup: Lookup)
     spread = Spread(known, lookup.units_of(known))
     missing = len(spread.missing(forced=any(r.text == "forced" for r in runs.why)))
     expected = of_units(before, fn=label(known.node.fn), count=missing)
-    return replace(
-        runs,
-        units=(missing, len(spread.order)),
-        seconds=expected.seconds if expected else None,
-        how="about",
-        expected=expected,
-    )
+    return replace(_expecting(runs, expected), units=(missing, len(spread.order)))
+
+
+def _expecting(runs: Planned, expected: Estimate | None) -> Planned:
+    """Return a map that runs, with what its units may cost."""
+    seconds = expected.seconds if expected else None
+    return replace(runs, seconds=seconds, how="about", expected=expected)
 
 
 def _cost(planned: Planned) -> dict[str, float | None]:

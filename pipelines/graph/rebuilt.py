@@ -15,8 +15,9 @@ from pipelines.graph.circumstances import keyed
 from pipelines.graph.closure import Code, CodeError, changes
 from pipelines.graph.key import KeyTextError, bare, branches, canonical, plain
 from pipelines.graph.lineage import above
-from pipelines.graph.node import Graph, Node, Outside, RunOn, View
+from pipelines.graph.node import Each, Graph, Node, Outside, RunOn, Source, View
 from pipelines.graph.record import Record
+from pipelines.graph.stored import is_unit
 
 MADE = ("cfg", "run_on", "places", "keyed")  # fields that earlier records have not
 
@@ -34,6 +35,11 @@ def rebuild(
         RebuildError: with every definition that is another one now, and whatever else differs.
     """
     code = code or Code()
+    if is_unit(record):
+        raise RebuildError(
+            f"{record.body['node']}: a map is made again whole; got one of its units, "
+            f"{record.key[:12]}. Name the map."
+        )
     every = {one.key: one for one in above(store, record)}
     problems = [text for one in every.values() for text in _differs(one, every, code)]
     if problems:
@@ -121,11 +127,13 @@ def _code(old: Mapping[str, str], code: Code) -> list[tuple[str, str]]:
 
 def _node(record: Record, name: str, nodes: Mapping[str, Node]) -> Node:
     body = record.body
-    inputs: dict[str, Node | View | Outside] = {}
-    for given, (_, key) in body["inputs"].items():
+    inputs: dict[str, Source] = {}
+    for given, (digest, key) in body["inputs"].items():
         files: Mapping[str, str] | None = body["places"].get(given)
         if key is None:
             inputs[given] = Outside(name=given, files=files or {})
+        elif record.units is not None and isinstance(digest, dict) and not files:
+            inputs[given] = Each(node=nodes[key])
         else:
             inputs[given] = View(node=nodes[key], files=files) if files else nodes[key]
     cfg = _settings(body, name)

@@ -56,6 +56,7 @@ class Spread:
             **described(Call(**call), seconds=sum(b["seconds"] for b in bodies), cpu_s=0.0),
             **spent,
             "files": {},
+            "unit_bytes": sum(record.size for record in self.records.values()),
             "units": [[record.key, record.digest] for record in records],
             "attempt": uuid.uuid4().hex,
             "started": min((b["started"] for b in bodies), default=0.0),

@@ -54,6 +54,15 @@ def is_foreign(store: Store, key: str) -> bool:
     return body is not None and body.get("format") != SCHEMA
 
 
+def is_unit(record: Record) -> bool:
+    """Say whether a result is one unit of a map: an input of it is one element."""
+    places = record.body.get("places", {})
+    return any(
+        isinstance(digest, dict) and "element" in digest and key and name not in places
+        for name, (digest, key) in record.body["inputs"].items()
+    )
+
+
 def makers(record: Record) -> set[str]:
     """Return the keys that a record was made from: of its inputs, and of its units."""
     found = {key for _, key in record.body["inputs"].values() if key}

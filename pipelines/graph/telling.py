@@ -42,6 +42,10 @@ class Telling:
         above, number = self._unit[name]
         self._send("unit", node=above, unit=number, state=state, key=key)
 
+    def reused(self, name: str, keys: Mapping[int, str]) -> None:
+        """Tell which units of a map that runs were there: number -> key, for the run's records."""
+        self._send("reused", node=name, keys=dict(keys))
+
     def units(self, name: str, count: tuple[int, int]) -> None:
         """Tell how many units of a map are there, and how many it has."""
         done, total = count

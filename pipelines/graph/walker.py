@@ -185,6 +185,11 @@ class Walker:
                 self._fail(name, self._too_large(name))
             return
         nodes = {name: self.ledger.known[name] for name in names}
+        if any(self.calls.makes(known.key) for known in nodes.values()):
+            for name in names:  # another node of this walk is making the same: look again then
+                self.attempts.later(name, after_s=TICK_S)
+                self._tell(told.Freed(name))
+            return
         self.calls.submit(nodes, {name: self.maps.number(name) for name in names})
 
     def _listen(self, timeout: float) -> None:
@@ -240,6 +245,7 @@ class Walker:
                 self.tell.retry(name, why=error.text, after_s=after_s, attempt=attempt)
                 self._tell(told.Freed(name))
             case Fail(why=why, code=code):
+                self.calls.give_up(self.ledger.known[name])
                 self._fail(name, (replace(error, text=why), code))
 
     def _give_up(self, name: str, error: Exception) -> None:

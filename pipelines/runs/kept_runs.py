@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from cluster.lease import Watch, holder, journal
 from cluster.storage import Store
-from pipelines.graph.garbage import Roots
+from pipelines.graph.garbage import Roots, clock
 from pipelines.runs.fenced import recorded
 
 KEEP_RUNS = 20
+DEAD_S = 86400.0  # without a sign of life, by the store's clock: nobody works on a run any more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,17 +28,17 @@ class UnknownRunError(ValueError):
 
 
 def every_run(store: Store) -> list[KeptRun]:
-    """List the runs of a store, newest first."""
-    pins = set(store.list("pins"))
-    found = [
-        KeptRun(
-            run=run,
-            stamp=_stamp(store, run),
-            live=Watch(store, f"runs/{run}").look() is not None,
-            pinned=run in pins,
-        )
-        for run in store.list("runs")
-    ]
+    """List the runs of a store, newest first; its clock is asked, so it is open for writing.
+
+    A driver elsewhere may have died in silence: one that gave no sign of life for a day has.
+    """
+    pins, now = set(store.list("pins")), clock(store)
+    found: list[KeptRun] = []
+    for run in store.list("runs"):
+        stamp, beat = _stamp(store, run), store.measure(f"runs/{run}/beats")
+        heard = max(stamp, beat[1] if beat else 0.0)
+        live = now - heard < DEAD_S and Watch(store, f"runs/{run}").look() is not None
+        found.append(KeptRun(run=run, stamp=stamp, live=live, pinned=run in pins))
     return sorted(found, key=lambda entry: (-entry.stamp, entry.run))
 
 

@@ -1,9 +1,11 @@
 """What a plan may cost, and how long the schedule would take with it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.graph.cuts import Cuts
 from pipelines.graph.estimate import estimate
 from pipelines.graph.forecast import Forecast, Task, wall_seconds
 from pipelines.graph.node import Graph, Node, RunOn
@@ -11,6 +13,7 @@ from pipelines.graph.plan import as_event, plan
 from pipelines.graph.reasons import Past
 from pipelines.graph.record import Record, home, read_record, sealed
 from pipelines.graph.show import FORMATS, spoken_forecast
+from tests.pipelines.graph import map_bodies
 from tests.pipelines.graph.bodies import Bench, node
 
 
@@ -38,6 +41,33 @@ def test_a_gang_waits_for_its_cpus_and_what_never_fits_is_told() -> None:
     gpus = node("gpus", run_on=RunOn(workers=1, gpus_per_worker=1))
     assert wall_seconds(_tasks(gpus, gpus=5), cpus=4) is None
     assert wall_seconds(_tasks(gpus, gpus=5), cpus=4, gpus=1) == 5
+
+
+def test_the_units_of_a_map_share_what_there_is() -> None:
+    first = node("first")
+    units = Task(node=node("map", first), seconds=8, calls=4)
+    every = [*_tasks(first, first=1), units, *_tasks(node("last", units.node), last=3)]
+    assert wall_seconds(every, cpus=1) == 12
+    assert wall_seconds(every, cpus=2) == 1 + 4 + 3
+    assert wall_seconds(every, cpus=8) == 1 + 2 + 3
+    many = Task(node=units.node, seconds=1000, calls=10_000)
+    assert wall_seconds([many], cpus=8) == pytest.approx(125)
+
+
+def test_a_map_is_expected_to_take_what_its_units_took(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOCABOX_TEST_LOG", str(tmp_path / "log"))
+    bench.walk(map_bodies.graph("[1, 2, 3, 4]"))  # values of 1, 1, 1 and 2 bytes
+    planned = {p.name: p for p in plan(map_bodies.graph("[5, 6, 7, 8]"), bench.store).nodes}
+    waits = planned["square"].expected
+    assert planned["square"].state == "waits"
+    assert waits
+    assert (waits.size, waits.calls) == (5, 4)
+    bench.walk(map_bodies.graph("[1, 2, 5, 6, 7, 8, 9, 10]"), cuts=Cuts(until=("list",)))
+    found = plan(map_bodies.graph("[1, 2, 5, 6, 7, 8, 9, 10]"), bench.store).nodes[1].expected
+    assert found
+    assert (found.size, found.calls) == (7, 6)
 
 
 def test_what_is_unknown_counts_as_nothing() -> None:

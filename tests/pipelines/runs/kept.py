@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.call import InProcessExecutor
-from cluster.lease import Lease, take
+from cluster.lease import Lease, Watch, take
 from cluster.storage import LocalStore, open_store
 from pipelines.graph.node import Graph, Node
 from pipelines.graph.run import walk
@@ -34,11 +34,12 @@ class Kept:
         with self.lease(run) as held:
             return self.walk(held, run, *nodes)
 
-    def walk(self, held: Lease, run: str, *nodes: Node) -> dict[str, Any]:
+    def walk(self, held: Lease, run: str, *nodes: Node, **more: Any) -> dict[str, Any]:
         fenced = Fenced(held, lambda event: None)
+        more = {"executor": InProcessExecutor(), **more}
         outcome = walk(
-            Graph(nodes=nodes, recipe="toy"), store=self.store, executor=InProcessExecutor(),
-            emit=fenced, run=run, epoch=held.epoch,
+            Graph(nodes=nodes, recipe="toy"), store=self.store, emit=fenced, run=run,
+            epoch=held.epoch, **more,
         )  # fmt: skip
         assert outcome.status == "done", outcome
         fenced.flush()
@@ -50,10 +51,15 @@ class Kept:
             yield held
 
     def age(self, *, days: float = 2.0) -> None:
-        """Set all time stamps back."""
+        """Set all time stamps back; but who works on a run has just given a sign of life."""
         for path in [self.store.root, *self.store.root.rglob("*")]:
             stamp = path.lstat().st_mtime - days * DAY_S
             os.utime(path, (stamp, stamp), follow_symlinks=False)
+        for run in self.store.list("runs"):
+            if Watch(self.store, f"runs/{run}").look():
+                beats = self.store.path(f"runs/{run}/beats")
+                beats.mkdir(exist_ok=True)
+                os.utime(beats)
 
     def names(self) -> set[str]:
         """Return all files, but for what is written while one looks."""

@@ -15,6 +15,7 @@ from pipelines.graph.node import Node, Outside, RunOn, View
 from pipelines.graph.rebuilt import remade
 from pipelines.graph.record import home, read_record, sealed
 from tests.pipelines.cli.small import call
+from tests.pipelines.graph import map_bodies
 from tests.pipelines.graph.bodies import Number, Trained, node, parity, train
 from tests.pipelines.runs.kept import Kept, neutral
 from tests.pipelines.settings.golden import same
@@ -109,6 +110,30 @@ def test_what_is_made_again_has_the_same_bytes(
     words = ("odd", "--rerun", str(tmp_path / "third"), "--executor", "inline")
     text += _lines(kept, *words, code=1)
     same(text, as_file="store/rerun.txt", folder=tmp_path, write=write_golden)
+
+
+@pytest.mark.parametrize("make", [map_bodies.graph, map_bodies.over_shards, map_bodies.twice])
+def test_a_map_is_made_again_unit_by_unit(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    monkeypatch.setenv("VOCABOX_TEST_LOG", str(tmp_path / "log"))
+    made = kept.run("toy-1", *make("[3, 1, 2, 3]").nodes)
+    words = ("gather", "--rerun", str(tmp_path / "again"), "--executor", "inline")
+    assert _lines(kept, *words).count("the same bytes") == len(made)
+    again = Kept(tmp_path / "other")
+    again.store.root = tmp_path / "again"
+    assert again.manifests() == kept.manifests()  # units too
+    assert (
+        f"square {made['square'].key[:12]}: "
+        in call("lineage", "square", "--store", kept.where).output
+    )
+    record = read_record(kept.store, made["square"].key)
+    assert record
+    assert record.units
+    words = (record.units[0][0], "--rerun", str(tmp_path / "third"), "--executor", "inline")
+    result = call("lineage", *words, "--store", kept.where)
+    assert result.exit_code == 2
+    assert "square: a map is made again whole; got one of its units" in result.output
 
 
 def test_a_rerun_is_refused_where_something_differs(
