@@ -19,7 +19,7 @@ from typing import Any
 from cluster.storage import DamagedError, Store, open_store
 from pipelines.graph.node import Element, Given, Units
 from pipelines.graph.payload import Place
-from pipelines.graph.record import Record, first_look, read_record, set_aside
+from pipelines.graph.record import Record, faults, first_look, read_record, set_aside
 
 LOOK_S = 0.5  # between two looks for a new checkpoint
 CARRIED = 2  # newest checkpoints that stay in the store
@@ -45,6 +45,20 @@ def open_input(store: Store, place: Place, name: str) -> Given:
     if place.files is None:
         return root
     return {role: root / relative for role, relative in place.files.items()}
+
+
+def check_inputs(store: Store, places: Mapping[str, Place]) -> None:
+    """Read every byte of a node's inputs, large files too.
+
+    Raises:
+        DamagedError: one is not whole; it was set aside, and is made anew by the next run.
+    """
+    for key in [place.key for place in places.values() if place.key]:
+        above = read_record(store, key)
+        for part in (key,) if above is None or above.units is None else dict(above.units):
+            record = read_record(store, part)
+            if record and (found := faults(store, record, check="all")):
+                raise set_aside(store, record, found)
 
 
 def _whole(store: Store, key: str, name: str) -> Record:

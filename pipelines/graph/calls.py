@@ -49,6 +49,7 @@ class Calls:
         self._keys = set[str]()  # of all that is out
         self._texts = set[str]()  # codes whose texts the store has
         self._rivals = Rivals(lookup.store)
+        self._waits = set[str]()  # nodes that another run makes: it was said that they run
         self._pace = Pace()
 
     def submit(self, nodes: Mapping[str, Identified], numbers: Mapping[str, int | None]) -> None:
@@ -61,7 +62,11 @@ class Calls:
         held = node.run_on.local or not node.run_on.workers  # else its workers hold them
         need = need_of(node) if held else Need(0.0)
         for name, known in nodes.items():
-            self._tell.begun(name, key=known.key)
+            if name in self._waits:  # it only looks whether the other run is through
+                self._waits.remove(name)
+                self._tell.silence.heard(name)
+            else:
+                self._tell.begun(name, key=known.key)
         self._executor.submit(
             first,
             execute_all,
@@ -100,6 +105,7 @@ class Calls:
 
     def meet(self, name: str, claimed: Mapping[str, Any]) -> None:
         """Remember that another run is making what a node makes, and say so once."""
+        self._waits.add(name)
         if text := self._rivals.meet(name, Claim(**claimed)):
             self._tell.note(name, text)
 

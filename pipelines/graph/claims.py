@@ -16,6 +16,7 @@ from cluster.storage import StorageError
 from pipelines.graph.record import home
 
 TRIES = 4
+BEGUN = "begun"  # below the scratch of a key: a name for each run that left some there
 AGAIN_S = 1.0  # between two tries of a node that another run is making
 
 

@@ -15,13 +15,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cluster.ray_faults import fault_of
 from cluster.storage import DamagedError, LocalStore, StorageError, Store, open_store
 from cluster.store_files import digest_of
 from cluster.workers import never
 from pipelines.graph.artifact import LISTING, missing
-from pipelines.graph.at_hand import ThroughStore, open_input
+from pipelines.graph.at_hand import ThroughStore, check_inputs, open_input
 from pipelines.graph.circumstances import boot, cpu_seconds, most_memory, plain_notes, versions
-from pipelines.graph.claims import claim, let_go
+from pipelines.graph.claims import BEGUN, claim, let_go
 from pipelines.graph.key import SCHEMA, label
 from pipelines.graph.listing import check_list
 from pipelines.graph.node import AtHand, Here, Task
@@ -87,8 +88,18 @@ def carry_out(call: Call, store: Store) -> dict[str, Any]:
         return {"claimed": asdict(standing)}
     try:
         return _made(call, store)
+    except BaseException:
+        _sign_scratch(call, store)
+        raise
     finally:
         let_go(store, standing, call.key)
+
+
+def _sign_scratch(call: Call, store: Store) -> None:
+    """Say whose the checkpoints are that stay: without a claim nobody else would know."""
+    with suppress(StorageError):
+        if store.list(f"work/{call.key}"):
+            store.put_new(f"work/{call.key}/{BEGUN}/{call.claimant.run}", b"", sync="fast")
 
 
 def _made(call: Call, store: Store) -> dict[str, Any]:
@@ -135,7 +146,12 @@ def _run(call: Call, store: Store, attempt: str, out: Path) -> dict[str, Any]:
         at_hand=_at_hand(call, store, out),
         asked=call.asked or never,
     )
-    notes = call.fn(task)
+    try:
+        notes = call.fn(task)
+    except Exception as error:
+        if fault_of(error, where=call.node).kind == "damaged":  # in what is read by the body only
+            check_inputs(store, call.inputs)
+        raise
     seconds, spent = time.monotonic() - clock, cpu_seconds() - cpu
     _check_unchanged(call)
     fast = seconds < CHEAP_S and isinstance(store, LocalStore)  # a bucket flushes what it takes

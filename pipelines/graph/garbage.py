@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cluster.storage import Store
+from pipelines.graph.claims import BEGUN
 from pipelines.graph.record import Record, home
 from pipelines.graph.stored import MANIFEST, Stored, makers, stored
 
@@ -130,7 +131,7 @@ class _Look:
             by = claimant(self.store, key)
             if key in there and by not in self.roots.live:
                 self.doom("work", f"work/{key}", at_once=True)
-            elif by not in self.roots.runs | self.roots.live:
+            elif not begun_by(self.store, key) & (self.roots.runs | self.roots.live):
                 self.doom("work", f"work/{key}")
 
     def at_code(self, records: list[Record]) -> None:
@@ -160,6 +161,11 @@ class _Look:
         size = record.size if record else found[0]
         self.doomed.append(Doomed(kind=kind, name=name, size=size, stamp=found[1], record=record))
         return True
+
+
+def begun_by(store: Store, key: str) -> set[str]:
+    """Return the runs that have scratch of a key: by its claim, or by what they left there."""
+    return {claimant(store, key), *store.list(f"work/{key}/{BEGUN}")}
 
 
 def claimant(store: Store, key: str) -> str:

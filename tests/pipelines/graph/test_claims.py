@@ -16,8 +16,9 @@ from cluster.call import InProcessExecutor
 from cluster.executor import Finished
 from cluster.failures import Failure
 from cluster.storage import LocalStore, open_store
+from pipelines.graph import walker
 from pipelines.graph.artifact import FILES
-from pipelines.graph.claims import Claimant, Rivals, claim, let_go
+from pipelines.graph.claims import Claim, Claimant, Rivals, claim, let_go
 from pipelines.graph.node import Graph, Node
 from pipelines.graph.run import walk
 from tests.pipelines.graph import bodies
@@ -164,6 +165,35 @@ def test_two_nodes_of_one_run_that_are_the_same_are_made_once(
     outcome = bench.walk(Graph(nodes=tuple(same), recipe="r"), executor=AtOnce())
     assert sorted(bench.states(outcome).values()) == ["cached", "done"]
     assert (tmp_path / "count").read_text().split() == ["7"]
+
+
+def test_a_node_that_waits_for_another_run_says_so_once(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAIMS_TEST_COUNT", str(tmp_path / "count"))
+    monkeypatch.setattr(walker, "AGAIN_S", 0.02)
+    events, tries = list[dict[str, Any]](), list[str]()
+    graph = Graph(recipe="r", nodes=(Node(name="n", fn=slow, cfg=Number(), makes=FILES),))
+    meet = Rivals.meet
+
+    def counted(rivals: Rivals, node: str, met: Claim) -> str | None:
+        tries.append(node)
+        if len(tries) == 4:
+            let_go(store, met, node_key)
+        return meet(rivals, node, met)
+
+    monkeypatch.setattr(Rivals, "meet", counted)
+    walk(graph, store=open_store(str(tmp_path / "other")), executor=InProcessExecutor(),
+         emit=events.append)  # fmt: skip
+    node_key = events[0]["key"]
+    events.clear()
+    with lease.take(store, "runs/r-1"):
+        claim(store, node_key, Claimant(run="r-1"))
+        outcome = walk(graph, store=store, executor=InProcessExecutor(), emit=events.append,
+                       run="r-2")  # fmt: skip
+    assert (outcome.status, tries) == ("done", ["n"] * 4)
+    said = [e.get("state") or e.get("text") for e in events if e.get("node") == "n"]
+    assert said == ["running", "waits for r-1, which is making the same result", "done"]
 
 
 def test_a_claim_does_not_outlive_its_node(bench: bodies.Bench) -> None:

@@ -14,7 +14,7 @@ from pipelines.graph.claims import Claimant
 from pipelines.graph.commit import execute, seal
 from pipelines.graph.dispatch import payload_of
 from pipelines.graph.lookup import Lookup
-from pipelines.graph.node import Graph, Node, Outside
+from pipelines.graph.node import Graph, Node, Outside, Task
 from pipelines.graph.outside import OutsideError
 from pipelines.graph.record import faults, read_record
 from tests.pipelines.graph import bodies
@@ -158,7 +158,8 @@ def test_scratch_stays_after_a_failure_and_goes_after_the_commit(bench: Bench) -
     payload = _payload(bench.store, Node(name="one", fn=bodies.flaky, cfg=Number(), makes=FILES))
     with pytest.raises(OSError, match="No space left"):
         execute(payload)
-    assert bench.store.list(f"work/{payload['key']}") == ["seen"]
+    assert bench.store.list(f"work/{payload['key']}") == ["begun", "seen"]
+    assert bench.store.list(f"work/{payload['key']}/begun") == ["run-1"]
     assert not bench.store.list(f"nodes/{payload['key'][:2]}/{payload['key']}")
     execute(payload)
     assert not bench.store.exists(f"work/{payload['key']}")
@@ -180,6 +181,29 @@ def test_a_damaged_input_is_found_by_its_bytes_and_set_aside(bench: Bench) -> No
         execute(payload)
     assert read_record(bench.store, key) is None
     assert len(bench.store.list("quarantine")) == 2
+
+
+def _reads_large(task: Task) -> None:
+    raise DamagedError("large.bin: changed since it was written")
+
+
+def test_a_large_input_that_the_body_finds_damaged_is_set_aside(bench: Bench) -> None:
+    key = bench.walk(Graph(nodes=(node("above"),), recipe="r")).nodes["above"].key
+    below = Node(
+        name="below", fn=_reads_large, cfg=Number(), inputs={"x": node("above")}, makes=FILES
+    )
+    record = read_record(bench.store, key)
+    assert record is not None
+    known = Lookup(bench.store).identify(below, {"above": record})
+    payload = payload_of(known, lookup=Lookup(bench.store), recipe="r", forced="no", reporter=None,
+                         claimant=Claimant(run=""))  # fmt: skip
+    with pytest.raises(DamagedError, match=r"^large\.bin"):
+        execute(payload)  # the input is whole: the body's own words
+    assert read_record(bench.store, key) is not None
+    (record.place(bench.store) / "value.json").write_text("9.0")  # after the first look
+    with pytest.raises(DamagedError, match=r"above: its artifact is damaged; got value\.json has"):
+        execute(payload)
+    assert read_record(bench.store, key) is None
 
 
 def test_a_users_file_that_changes_meanwhile_is_refused(bench: Bench, tmp_path: Path) -> None:

@@ -155,14 +155,15 @@ def test_halves_go_and_torn_records_and_what_is_beside_them_stay(kept: Kept) -> 
 
 def test_scratch_goes_at_once_when_the_result_is_there(kept: Kept) -> None:
     made = _three(kept)
-    for name in (made[1]["last"].key, "a" * 64, "b" * 64):
+    for name in (made[1]["last"].key, "a" * 64, "b" * 64, "c" * 64):
         (kept.store.root / "work" / name).mkdir(parents=True)
         (kept.store.root / "work" / name / "checkpoint").write_text("x")
     kept.store.put_new(f"{home('a' * 64)}/claim", json.dumps({"run": "toy-3"}).encode())
+    kept.store.put_new(f"work/{'c' * 64}/begun/toy-3", b"")  # stopped: its claim was given back
     assert [one.name for one in _collect(kept).doomed] == [f"work/{made[1]['last'].key}"]
     kept.age()
     work = {one.name for one in _collect(kept).doomed if one.kind == "work"}
-    assert work == {f"work/{'b' * 64}"}  # the other was begun by a run that is kept
+    assert work == {f"work/{'b' * 64}"}  # the others were begun by a run that is kept
 
 
 def test_texts_and_names_of_what_is_gone_go_too(kept: Kept) -> None:
