@@ -123,7 +123,7 @@ def test_other_bytes_and_a_torn_artifact_are_found(
 
 
 def test_a_driver_that_was_followed_changes_nothing_when_it_wakes(tmp_path: Path) -> None:
-    _, takeovers, wrong = takeover.points(tmp_path, every=41, first=3)
+    _, takeovers, wrong = takeover.points(tmp_path, every=31, first=3)
     assert takeovers >= 8
     assert wrong == []
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster.failures import failure_of
 from cluster.lease import TTL_S, OwnedError
-from cluster.workers import run_group
+from cluster.workers import Group, run_group
 from pipelines.graph.artifact import FILES
 from pipelines.graph.attempts import code_of
 from pipelines.graph.node import Graph, Node, RunOn, Task
@@ -57,11 +57,10 @@ def train(task: Task) -> None:
     write(task)
 
 
-def rank(arg: dict[str, Any], *, rank: int, world: int, say: Any, wrap: Any) -> int:
+def rank(arg: dict[str, Any], group: Group) -> int:
     """Be one worker."""
-    del rank, say, wrap
     time.sleep(arg["seconds"])
-    return world
+    return group.world
 
 
 def write(task: Task) -> None:

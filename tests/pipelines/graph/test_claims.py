@@ -188,7 +188,7 @@ def test_a_node_that_waits_for_another_run_says_so_once(
     node_key = events[0]["key"]
     events.clear()
     with lease.take(store, "runs/r-1"):
-        claim(store, node_key, Claimant(run="r-1"))
+        claim(store, node_key, Claimant(run="r-1", epoch=1))
         outcome = walk(graph, store=store, executor=InProcessExecutor(), emit=events.append,
                        run="r-2")  # fmt: skip
     assert (outcome.status, tries) == ("done", ["n"] * 4)
