@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.graph.source_text import Imports, Module, bind
+from pipelines.graph.source_text import PARSING, Imports, Module, bind
 
 # Calls that choose code by a string. Those of the second row do so only on a module of ours.
 HIDDEN = ("eval", "exec", "__import__", "globals", "import_module")
@@ -88,7 +88,8 @@ def _annotation(found: Mentions, node: ast.expr | None) -> None:
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return
     try:
-        tree = ast.parse(node.value.strip(), mode="eval")
+        with PARSING:
+            tree = ast.parse(node.value.strip(), mode="eval")
     except SyntaxError:
         return
     for part in ast.walk(tree):

@@ -1,6 +1,7 @@
 """One source file of ours: what makes each top-level name, and where its names come from."""
 
 import ast
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +13,7 @@ Imports = dict[str, list[Origin]]  # several where a try or an if chooses
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 EFFECT = "<import>"  # stands for what importing a module does
 MAIN = "__name__ == '__main__'"
+PARSING = threading.Lock()  # Python 3.11 counts the depth of all threads' trees in one place
 SINCE_DEFAULT = "since_default"  # of a field's metadata; see `pipelines.graph.key.plain`
 
 
@@ -50,7 +52,8 @@ def parse(name: str, path: Path, *, is_package: bool) -> Module:
 def _parsed(name: str, path: Path, source: bytes, is_package: bool) -> Module:  # noqa: FBT001 (a key)
     package = name if is_package else name.rpartition(".")[0]
     module = Module(name=name, path=path, package=package)
-    tree = ast.parse(source, str(path))
+    with PARSING:
+        tree = ast.parse(source, str(path))
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED):
             _undocument(node)

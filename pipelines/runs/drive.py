@@ -87,8 +87,7 @@ def drive(
     names = {"recipe": loaded.recipe, "config": loaded.digest}
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
-    before = finished_before(root, **names)
-    away = where.away() if where else None
+    before, away = finished_before(root, **names), where.away() if where else None
     if _is_ready(planned) and before is not None:
         _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
         return _again(planned, before, emit, store=found, where=where, waiting=waiting)
@@ -97,6 +96,7 @@ def drive(
     place = open_store(store)
     where = where and tracked(loaded, store=place.home)  # a new store has a home from now on
     directory = take(place, **names)
+    wish = StopFile(place, directory.run)  # what is asked while we wait is for us
     with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
             return _again(planned, directory, emit, store=place, where=where, waiting=waiting)
@@ -105,7 +105,7 @@ def drive(
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")
             _send(where, waiting, emit)
-        run = _Run(loaded, directory, planned, place, cuts, lease, journal, where, rules)
+        run = _Run(loaded, directory, planned, place, cuts, lease, wish, journal, where, rules)
         finished = replace(run.go(spot), unsent=journal.close())
         keep_run(place, directory, say=_noting(emit))
         return finished
@@ -133,6 +133,7 @@ class _Run:
     store: Store
     cuts: Cuts
     lease: Lease
+    wish: StopFile
     journal: Journaled
     tracking: Tracked | None
     rules: Mapping[str, Any]
@@ -141,13 +142,12 @@ class _Run:
         """Walk the graph, and write how that ended unless another driver owns the run by then."""
         fenced = Fenced(self.lease, self.journal)
         ready, started = _is_ready(self.planned), time.monotonic()
-        wish = StopFile(self.store, self.directory.run)
-        wish.clear()
+        self.wish.clear()
 
         def asked() -> bool:
             return stop.asked() or fenced.lost is not None
 
-        with stopping(wish) as stop, executor_at(spot, fenced, ready=ready) as calls:
+        with stopping(self.wish) as stop, executor_at(spot, fenced, ready=ready) as calls:
             if spot.is_cluster and not ready:
                 uri, run = self.store.uri, self.directory.run
                 check_nodes(self.loaded.graph, store=self.store, uri=uri, run=run)

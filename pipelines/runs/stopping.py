@@ -34,15 +34,17 @@ class StopFile:
     def __init__(self, store: Names, run: str) -> None:
         self.store, self.name = store, f"runs/{run}/stop"
         self.looked, self.found = 0.0, False
+        self._earlier = store.exists(self.name)
 
     def ask(self) -> None:
         """Ask the driver of this run to stop; it keeps what is done."""
         self.store.put_new(self.name, b"")
 
     def clear(self) -> None:
-        """Forget an earlier wish: the run was started again."""
-        self.store.delete(self.name)
-        self.found = False
+        """Forget a wish that was there before this: the run was started again."""
+        if self._earlier:
+            self.store.delete(self.name)
+            self.found = self._earlier = False
 
     def asked(self) -> bool:
         """Say whether a stop was asked for; the store is asked once in LOOK_S seconds."""
