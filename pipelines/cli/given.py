@@ -1,6 +1,7 @@
 """What a command was given, looked at before anything starts: each check returns its problems."""
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,19 @@ def cuts_of(graph: Any, how: Mapping[str, Any]) -> Any:
     with refusals():
         scope(graph, cuts)
     return cuts
+
+
+class Number(click.FloatRange):
+    """A number in a range; nan lies in none, which click does not know."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or refuse it in click's words."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return found
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ SHOWN = 20  # pictures that could not be read, named one by one
 )
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=given.Number(0, 1),
     default=0.3,
     show_default=True,
     help="Least score of a box that is drawn.",

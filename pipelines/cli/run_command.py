@@ -60,7 +60,7 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 )
 @click.option(
     "--take-over-after",
-    type=click.FloatRange(min=1.0),
+    type=given.Number(min=1.0),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -69,7 +69,7 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @click.option("--keep-going", is_flag=True, help="After a failure run all that does not need it.")
 @click.option(
     "--wait-for-nodes",
-    type=click.FloatRange(min=0),
+    type=given.Number(min=0),
     metavar="SECONDS",
     help="Wait so long for machines that a node needs: 300 on a cluster, 0 here unless given.",
 )

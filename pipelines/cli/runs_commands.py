@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -15,6 +15,7 @@ from pipelines.cli.work import WORK
 from pipelines.settings.problems import visible
 
 PACE_S = 0.5  # between two looks at a run that is followed
+LOOK_EVERY = 10  # idle looks at a run between two at its driver
 ADDRESS = given.dashboard_option(required=False)
 
 
@@ -37,11 +38,10 @@ def status(
             told = {"run": job.run, "status": job.status, "attempt": job.attempt, "code": job.code}
             write_event({"event": "status", **told}) if as_json else click.echo(standing_line(job))
         return 0
-    for how in WORK["standings"](store, run=_known(store, run) if run else None):
+    for how in _standings(store, _known(store, run) if run else None):
         if as_json:
-            write_event(
-                {"event": "status", "run": how.run, "status": how.status, "nodes": how.nodes}
-            )
+            told = {"run": how.run, "status": how.status, "nodes": how.nodes, "driver": how.driver}
+            write_event({"event": "status", **told})
         else:
             click.echo("\n".join(_lines(how, all_nodes=bool(run))))
     return 0
@@ -88,9 +88,10 @@ def stop(*, run: str, store: str, address: str | None, insecure: bool) -> int:
         asked = job.status in ("waiting", "running") and jobs.stop(job)
         click.echo(f"{run}: asked to stop." if asked else standing_line(job))
         return 0
-    [how] = WORK["standings"](store, run=_known(store, run))
-    if how.status == "done":
-        click.echo(f"{run}: is done; there is nothing to stop.")
+    [how] = _standings(store, _known(store, run, mode="write"))
+    if how.driver is None:
+        why = "is done" if how.status == "done" else f"is {how.status}, and nobody works on it"
+        click.echo(f"{run}: {why}; there is nothing to stop.")
         return 0
     WORK["stop"](store, run=run)
     click.echo(f"{run}: asked to stop; a driver that works on it sees it within 2 s.")
@@ -102,7 +103,7 @@ class _Replayed(EventLines):
 
     def __init__(self) -> None:
         self.now = 0.0
-        super().__init__(every=0.0, clock=lambda: self.now)
+        super().__init__(clock=lambda: self.now)
 
     def __call__(self, event: Any) -> None:
         """Write the line of an event as it was at its time."""
@@ -116,10 +117,19 @@ class _Replayed(EventLines):
             )
         else:
             super().__call__(event)
+        if event.get("event") == "metrics":
+            self._steps(str(event["node"]), event.get("step"))
+
+    def _steps(self, name: str, step: Any) -> None:
+        """Tell of a training now and then: its progress was shown only, its numbers are kept."""
+        loss = self.progress.rows[name].loss
+        if loss is not None and self.now - self.told.get(name, 0.0) >= self.every:
+            self.told[name] = self.now
+            self._write(f"{name}: step {step:g}, loss {loss:.4g}")
 
 
 def _events(store: str, run: str, *, go_on: bool) -> Iterator[Any]:
-    offset, ended = 0, False
+    offset, ended, idle = 0, False, 0
     while True:
         events, offset = WORK["events"](store, run=run, offset=offset)
         for event in events:
@@ -129,16 +139,28 @@ def _events(store: str, run: str, *, go_on: bool) -> Iterator[Any]:
             return
         if not events:
             time.sleep(PACE_S)
+            idle += 1
+            if idle % LOOK_EVERY:
+                continue
+            [how] = _standings(store, run)
+            if how.status == "not finished" and how.driver is None:
+                click.echo(f"{run}: {_driver(None)}.", err=True)
+                return
 
 
 def _lines(how: Any, *, all_nodes: bool) -> list[str]:
     since = (
         "" if how.heard is None else f"; last heard {duration(max(0, time.time() - how.heard))} ago"
     )
-    first = f"{how.run}: {how.status}{since}."
+    who = "" if how.status != "not finished" else f"; {_driver(how.driver)}"
+    first = f"{how.run}: {how.status}{since}{who}."
     reasons = (how.reason or "").splitlines() if all_nodes else []
     nodes = [f"  {name:<20} {state}" for name, state in how.nodes.items()] if all_nodes else []
     return [visible(line) for line in (first, *reasons, *nodes)]
+
+
+def _driver(words: str | None) -> str:
+    return f"its driver: {words}" if words else "its driver is gone: the same command goes on"
 
 
 def _jobs(address: str, insecure: bool) -> Any:  # noqa: FBT001 - passed on as it was given
@@ -147,10 +169,15 @@ def _jobs(address: str, insecure: bool) -> Any:  # noqa: FBT001 - passed on as i
         return WORK["jobs"](address, insecure=insecure)
 
 
-def _known(store: str, run: str) -> str:
+def _standings(store: str, run: str | None) -> list[Any]:
+    with given.refusals():
+        return WORK["standings"](store, run=run)
+
+
+def _known(store: str, run: str, *, mode: Literal["read", "write"] = "read") -> str:
     """Return the name of a run that is in the store; raise the problem, with the nearest names."""
-    given.refuse(given.check_store(store))
-    names = [how.run for how in WORK["standings"](store, run=None)]
+    given.refuse(given.check_store(store, mode=mode))
+    names = [how.run for how in _standings(store, None)]
     if run not in names:
         raise no_such_run(run, names, place=f"in the store {store}")
     return run

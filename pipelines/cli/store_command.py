@@ -48,7 +48,7 @@ def ls(*, store: str, as_json: bool) -> int:
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
+    type=given.Number(0),
     default=24.0,
     show_default=True,
     metavar="HOURS",

@@ -19,7 +19,7 @@ EXAMPLE = "vocabox submit configs/first_run.yaml --address http://head:8265 --dr
 @given.dashboard_option(required=True)
 @given.insecure_option
 @click.option(
-    "--wait-for-nodes", type=click.FloatRange(min=0), metavar="SECONDS",
+    "--wait-for-nodes", type=given.Number(min=0), metavar="SECONDS",
     help="Wait so long for machines that a node needs: 300 unless given.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")

@@ -93,11 +93,11 @@ def send(jobs: Any, what: Any, **how: Any) -> int:
 
 def standings(store: str, *, run: str | None) -> list[Any]:
     """Return how the runs in a store stand, or one of them."""
-    from cluster.storage import open_store
+    from pipelines.runs.keeping import open_marked
     from pipelines.runs.states import runs_in, standing
 
-    found = runs_in(open_store(store, mode="read"))
-    return [standing(directory) for directory in found if run in (None, directory.run)]
+    place = open_marked(store)
+    return [standing(one, place) for one in runs_in(place) if run in (None, one.run)]
 
 
 def events(store: str, *, run: str, offset: int) -> tuple[list[dict[str, Any]], int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cluster.journal import every_event
+from cluster.lease import holder, journal
 from cluster.storage import Store
 from pipelines.runs.carried import bring_runs
 from pipelines.runs.directory import RunDirectory
@@ -20,6 +21,7 @@ class Standing:
     heard: float | None  # seconds since 1970 of its last event
     nodes: Mapping[str, str] = field(default_factory=dict[str, str])  # name -> state
     reason: str | None = None
+    driver: str | None = None  # who works on it, unless that process is surely gone
 
 
 def runs_in(store: Store) -> list[RunDirectory]:
@@ -31,7 +33,7 @@ def runs_in(store: Store) -> list[RunDirectory]:
     return [RunDirectory(run=place.name, path=place) for _, _, place in sorted(found)]
 
 
-def standing(directory: RunDirectory) -> Standing:
+def standing(directory: RunDirectory, store: Store) -> Standing:
     """Read how a run stands; what comes after an ending was begun anew."""
     heard, nodes = None, dict[str, str]()
     ended: dict[str, Any] = {}
@@ -46,4 +48,10 @@ def standing(directory: RunDirectory) -> Standing:
         heard=heard,
         nodes=nodes,
         reason=ended.get("reason"),
+        driver=None if ended else _driver(store, directory.run),
     )
+
+
+def _driver(store: Store, run: str) -> str | None:
+    held = holder(list(journal(store, f"runs/{run}").since(1)))
+    return held.owner.words() if held and not held.owner.is_gone() else None

@@ -58,6 +58,10 @@ def test_B16_unknown_command_or_flag(refused: Refused, tmp_path: Path) -> None:
         "run",
         "show page.yaml --format yaml",
         "predict m x --score 2",
+        "predict m x --score nan",
+        "run page.yaml --take-over-after nan",
+        "run page.yaml --wait-for-nodes nan",
+        "store gc --grace nan",
         "predict m x --top many",
         golden="B16_unknown_command_or_flag",
     )

@@ -1,14 +1,17 @@
 """`vocabox status | logs | stop` of runs in a store, and what `submit` would send."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.cli import runs_commands
 from pipelines.graph.cuts import Cuts
 from pipelines.runs import stopping
 from pipelines.runs.drive import drive
@@ -37,7 +40,7 @@ def test_status_tells_every_run_and_one_with_its_nodes(part: Path) -> None:
     assert re.search(r"^  boxes +done$", one.stdout, re.MULTILINE)
     told = json.loads(call("status", "joint-1", "--store", store, "--json").stdout)
     assert told == {"v": 1, "event": "status", "run": "joint-1", "status": "done",
-                    "nodes": {"draw": "done", "boxes": "done"}}  # fmt: skip
+                    "nodes": {"draw": "done", "boxes": "done"}, "driver": None}  # fmt: skip
 
 
 def test_logs_tell_what_was_said_with_its_times(part: Path) -> None:
@@ -49,8 +52,10 @@ def test_logs_tell_what_was_said_with_its_times(part: Path) -> None:
 
 def test_a_run_that_does_not_exist_gives_the_nearest(part: Path, write_golden: bool) -> None:
     said = ""
-    for line in ("status joint-2", "logs joint-7 -f", "stop other", "stop joint-1 --store nowhere"):
-        asked = shlex.split(line)
+    lines = ("status joint-2", "logs joint-7 -f", "stop other", "stop joint-1 --store nowhere",
+             "status --store nowhere")  # fmt: skip
+    for line in lines:
+        asked = [str(part / word) if word == "nowhere" else word for word in shlex.split(line)]
         place = [] if "--store" in asked else ["--store", str(part / "store")]
         result = call(*asked, *place)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -67,6 +72,8 @@ def test_stop_ends_a_run_that_goes_on_by_the_same_command(
     def emit(event: Mapping[str, Any]) -> None:
         events.append(event)
         if (event.get("node"), event.get("state")) == ("draw", "done"):
+            who = f"its driver: pid {os.getpid()} on "
+            assert who in call("status", "--store", str(store)).stdout
             asked = call("stop", "joint-1", "--store", str(store))
             assert asked.exit_code == 0
             assert asked.stdout.startswith("joint-1: asked to stop")
@@ -76,8 +83,46 @@ def test_stop_ends_a_run_that_goes_on_by_the_same_command(
     assert (ended.status, ended.code) == ("interrupted", 130)
     assert [e["node"] for e in events if e.get("state") == "done"] == ["draw"]
     assert "interrupted" in call("status", "--store", str(store)).stdout
+    told = call("stop", "joint-1", "--store", str(store)).stdout
+    assert told == ("joint-1: is interrupted, and nobody works on it; there is nothing to stop.\n")
     again, _ = tiny.run(tiny.page(tmp_path), store=store, cuts=Cuts(until=("boxes",)))
     assert (again.run, again.status) == ("joint-1", "done"), "an old wish stops nobody"
+
+
+def test_a_run_whose_driver_was_killed_is_told_from_one_that_works(
+    part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_commands, "PACE_S", 0.0)
+    store = tmp_path / "store"
+    shutil.copytree(part / "store", store)
+    place = store / "runs" / "joint-1"
+    text = (place / "events.jsonl").read_text()
+    (place / "events.jsonl").write_text(text[: text.rindex('{"v"')])  # no last words
+    (place / "journal").joinpath(sorted(os.listdir(place / "journal"))[-1]).unlink()  # nor release
+    took = sorted((place / "journal").iterdir())[0]
+    for path in (place / "journal").iterdir():
+        path.write_text(path.read_text().replace(f'"pid":{os.getpid()}', '"pid":4194305'))
+    assert "4194305" in took.read_text()
+    told = call("status", "--store", str(store)).stdout
+    assert re.fullmatch(
+        r"joint-1: not finished; last heard .* ago; "
+        r"its driver is gone: the same command goes on\.\n", told
+    )  # fmt: skip
+    followed = call("logs", "joint-1", "-f", "--store", str(store))
+    assert followed.stderr == "joint-1: its driver is gone: the same command goes on.\n"
+
+
+def test_logs_tell_how_far_a_training_is(part: Path, tmp_path: Path) -> None:
+    shutil.copytree(part / "store", tmp_path / "store")
+    kept = tmp_path / "store" / "runs" / "joint-1" / "events.jsonl"
+    begun = {"event": "node", "node": "stage1", "state": "running", "time": 2e9}
+    steps = [{"event": "metrics", "node": "stage1", "step": i, "values": {"train/loss": 0.5},
+              "time": 2e9 + i} for i in range(1, 26)]  # fmt: skip
+    kept.write_text("".join(f"{json.dumps({'v': 1, **event})}\n" for event in (begun, *steps)))
+    said = call("logs", "joint-1", "--store", str(tmp_path / "store")).stdout.splitlines()
+    assert [line.partition("  stage1: ")[2] for line in said] == [
+        "running", "step 10, loss 0.5", "step 20, loss 0.5",
+    ]  # fmt: skip
 
 
 def test_stopping_what_is_done_says_so(part: Path) -> None:
