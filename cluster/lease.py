@@ -124,19 +124,15 @@ class Lease:
         return self._deposed
 
     def close(self) -> None:
-        """Give the run back, unless it was taken.
-
-        Raises:
-            StorageError: the store failed; others wait for the silence.
-        """
+        """Give the run back, unless it was taken; where the store fails others wait for silence."""
         self._ends.set()
         self._thread.join(BEAT_S)
         try:
             self.record("release")
-        except DeposedError:
+            for name in self._store.list(f"{self.place}/beats"):
+                self._store.delete(f"{self.place}/beats/{name}")
+        except (DeposedError, StorageError):
             return
-        for name in self._store.list(f"{self.place}/beats"):
-            self._store.delete(f"{self.place}/beats/{name}")
 
     def __enter__(self) -> Self:
         """Hold the run."""

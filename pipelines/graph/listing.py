@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from cluster.storage import Store
+from cluster.storage import DamagedError, Store
 from cluster.store_files import digest_of
 from pipelines.graph.key import canonical, sha256
 from pipelines.graph.outside import files_digest
-from pipelines.graph.record import Record, set_aside
+from pipelines.graph.record import Record
 
 LIST = "list.json"
 SHARD = ".tar"
@@ -16,6 +16,17 @@ SHARD = ".tar"
 
 class ListingError(ValueError):
     """`list.json` is not a JSON list."""
+
+
+class DamagedListError(DamagedError):
+    """A list that a map goes over is not what its record says (exit 3)."""
+
+    def __init__(self, record: Record) -> None:
+        self.record, self.found = record, f"{LIST} has other bytes than its record says"
+        super().__init__(
+            f"{record.body['node']}: its artifact is damaged; got {self.found}. "
+            "Run the graph: it is moved away, and made anew by the run after."
+        )
 
 
 def check_list(path: Path, *, node: str) -> list[Any]:
@@ -40,14 +51,14 @@ def elements_of(store: Store, record: Record) -> list[tuple[str, tuple[Any, ...]
 
     Raises:
         ListingError: the artifact holds no list.
-        DamagedError: the list is not what was committed.
+        DamagedListError: the list is not what was committed; who runs the graph sets it aside.
     """
     if record.units is not None:
         return [(digest, ("unit", key)) for key, digest in record.units]
     if LIST in record.files:
         place = record.place(store) / LIST
         if digest_of(place) != record.files[LIST][1]:
-            raise set_aside(store, record, [f"{LIST} has other bytes than its record says"])
+            raise DamagedListError(record)
         made = check_list(place, node=record.body["node"])
         return [(sha256(canonical(value)), ("value", value)) for value in made]
     return [

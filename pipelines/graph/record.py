@@ -61,8 +61,9 @@ class Record:
 
     @property
     def size(self) -> int:
-        """Return the bytes of all files."""
-        return sum(size for size, _ in self.files.values())
+        """Return the bytes of all files; of a map those of its units."""
+        own = sum(size for size, _ in self.files.values())
+        return own + int(self.body.get("unit_bytes", 0))
 
     @property
     def name(self) -> str:

@@ -4,16 +4,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from cluster.executor import Executor
 from cluster.failures import EXIT, Fail, Failure, Retry, failure_of
+from cluster.storage import StorageError
 from pipelines.graph import schedule
 from pipelines.graph import schedule_state as told
 from pipelines.graph.attempts import Attempts, code_of
 from pipelines.graph.calls import Calls
 from pipelines.graph.claims import AGAIN_S, Claimant
 from pipelines.graph.cuts import Scope
+from pipelines.graph.damage import aside, put_aside
 from pipelines.graph.dispatch import job_of, too_large, unit_jobs
 from pipelines.graph.ledger import Ledger
 from pipelines.graph.lookup import Identified, Lookup
@@ -21,7 +24,7 @@ from pipelines.graph.machines import LOST_S, Machines
 from pipelines.graph.maps import Maps
 from pipelines.graph.node import Graph, mapped, upstream
 from pipelines.graph.outcome import Outcome
-from pipelines.graph.record import Record, first_look, read_record, set_aside
+from pipelines.graph.record import Record, first_look, read_record
 from pipelines.graph.rules import Rules
 from pipelines.graph.spread import Spread
 from pipelines.graph.telling import Emit, Telling
@@ -53,14 +56,9 @@ class Walker:
         self.tell = Telling(emit, {name: node.makes.stage for name, node in self.nodes.items()})
         self.ledger, self.maps, self.attempts = Ledger(self.tell), Maps(self.tell), Attempts()
         self.calls = Calls(
-            executor,
-            self.tell,
-            lookup,
-            recipe=graph.recipe,
-            claimant=claimant,
-            forced=limits.forced,
-            stop=stop,
-        )
+            executor, self.tell, lookup, recipe=graph.recipe, claimant=claimant,
+            forced=limits.forced, stop=stop,
+        )  # fmt: skip
         self.machines = Machines(lambda: executor.capacity, wait_s=rules.wait_for_nodes_s)
         self.wanted: list[str] = []  # must run, and not told to the schedule yet
         self.drain_until: float | None = None
@@ -69,7 +67,14 @@ class Walker:
         self.todo = deque(first)
 
     def go(self) -> Outcome:
-        """Act and listen until the schedule ends or somebody says stop."""
+        """Act and listen until the schedule ends, somebody says stop, or the store fails."""
+        try:
+            return self._go()
+        except StorageError as error:
+            self.executor.cancel()
+            return self._broken(failure_of(error, where="the store"))
+
+    def _go(self) -> Outcome:
         self._act()
         while not self.state.ended:
             if self.stop():
@@ -137,16 +142,11 @@ class Walker:
         """Set damaged results aside; say whether the node may be run again now."""
         if name in self.limits.forced:
             return True
-        usable = True
-        for known in found:
-            if known.record and known.damage:
-                error = set_aside(self.store, known.record, known.damage)
-                if self.rules.on_damage == "repair" or known.record.may_be_torn:
-                    self.tell.note(name, str(error))
-                elif usable:
-                    usable = False
-                    self._give_up(name, error)
-        return usable
+        repair = self.rules.on_damage == "repair"
+        error = put_aside(self.store, found, repair=repair, note=partial(self.tell.note, name))
+        if error is not None:
+            self._give_up(name, error)
+        return error is None
 
     def _spread(self, name: str, spread: Spread) -> None:
         """Put the units of a map that are not there before it."""
@@ -249,7 +249,7 @@ class Walker:
                 self._fail(name, (replace(error, text=why), code))
 
     def _give_up(self, name: str, error: Exception) -> None:
-        failure = failure_of(error, where=name)
+        failure = failure_of(aside(self.store, error), where=name)
         self._fail(name, (failure, code_of(failure)))
 
     def _too_large(self, name: str) -> tuple[Failure, int]:
@@ -286,6 +286,12 @@ class Walker:
     def _stopped(self, name: str) -> None:
         self.ledger.stopped(self.maps.of(name))
         self._tell(told.Freed(name))
+
+    def _broken(self, failure: Failure) -> Outcome:
+        """End a walk whose store failed: what ran then did not fail, and is not heard any more."""
+        left = (*self.state.running, *(n for n in self.nodes if n not in self.ledger.outcomes))
+        self.ledger.failed(self.maps.of(left[0]), failure, code_of(failure))
+        return self.ledger.ended(self.store, self.nodes)
 
     def _interrupt(self) -> Outcome:
         self._cancel()

@@ -7,7 +7,7 @@ from typing import Literal
 from cluster.storage import Store, StoreError, open_store
 from pipelines.graph.garbage import Doomed, Kind, find_garbage, sweep
 from pipelines.graph.record import Record
-from pipelines.graph.stored import stored
+from pipelines.graph.stored import is_unit, stored
 from pipelines.graph.verifying import Verdict, put_aside
 from pipelines.graph.verifying import verify as look
 from pipelines.runs import kept_runs
@@ -46,8 +46,9 @@ def open_marked(where: str, *, mode: Literal["read", "write"] = "read") -> Store
 
 
 def results(where: str) -> list[Record]:
-    """List all results, by recipe, node, and time."""
-    found = [one.record for one in stored(open_marked(where)) if one.record]
+    """List all results, by recipe, node, and time; a map stands for its units."""
+    every = [one.record for one in stored(open_marked(where)) if one.record]
+    found = [record for record in every if not is_unit(record)]
     return sorted(found, key=lambda r: (r.body["recipe"], r.body["node"], -r.body["started"]))
 
 
