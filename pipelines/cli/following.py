@@ -10,7 +10,7 @@ import click
 from pipelines.cli.progress import duration
 from pipelines.settings.problems import Problem, SettingsError, nearest, visible
 
-FAILED, INTERRUPTED, PREEMPTED = 1, 130, 75  # exit codes
+FAILED, LOST, INTERRUPTED, PREEMPTED = 1, 7, 130, 75  # exit codes
 Say = Callable[[str], None]
 
 
@@ -61,6 +61,8 @@ def code_of(job: Any) -> int:
     """Return the exit code that says how a job ended."""
     if job.status == "done":
         return 0
+    if job.code is not None and job.code < 0:  # a signal that nobody here sent: the machine's
+        return LOST
     return job.code if job.code else PREEMPTED if job.status == "stopped" else FAILED
 
 
@@ -68,6 +70,7 @@ def standing_line(job: Any) -> str:
     """Return one line on how a job stands."""
     took = f" after {duration((job.ended or time.time()) - job.started)}" if job.started else ""
     code = f", exit code {job.code}" if job.code else ""
+    code = f", killed by signal {-job.code}" if job.code is not None and job.code < 0 else code
     why = job.message.splitlines()[0] if job.status == "failed" and job.code is None else ""
     return visible(
         f"{job.run}: {job.status}{took}{code}; attempt {job.attempt}.{' ' * bool(why)}{why}"

@@ -7,11 +7,13 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipelines.cli import runs_commands
+from pipelines.cli.following import code_of, standing_line
 from pipelines.graph.cuts import Cuts
 from pipelines.runs import stopping
 from pipelines.runs.drive import drive
@@ -179,3 +181,10 @@ def test_a_store_with_a_password_is_refused(part: Path) -> None:
     assert told.exit_code == 2
     assert "holds a password; got s3://***@host/x" in told.stderr
     assert "secret" not in told.output
+
+
+def test_a_job_that_was_killed_ends_with_7_and_names_the_signal() -> None:
+    job = SimpleNamespace(run="joint-3fa", status="failed", code=-9, message="", started=0, ended=0,
+                          attempt=1)  # fmt: skip
+    assert code_of(job) == 7
+    assert "killed by signal 9" in standing_line(job)
