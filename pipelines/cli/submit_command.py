@@ -31,7 +31,10 @@ def submit(*, config: str, settings: tuple[str, ...], address: str, store: str, 
     and goes on with it where it failed. The store, and the files that the config names, must be
     where every machine of the cluster reaches them.
     """
-    loaded = given.load_config(config, settings, given.check_dashboard(address))
+    found = given.check_dashboard(address)
+    if "://" not in store:  # a folder, as far as it can be seen from here
+        found += given.check_store(store, mode="read")
+    loaded = given.load_config(config, settings, found)
     given.cuts_of(loaded.graph, how)
     parts = {option: how[name] for option, name in given.CUTS.items()}
     cuts = [word for option, nodes in parts.items() for node in nodes for word in (option, node)]

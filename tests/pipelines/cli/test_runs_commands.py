@@ -188,3 +188,10 @@ def test_a_job_that_was_killed_ends_with_7_and_names_the_signal() -> None:
                           attempt=1)  # fmt: skip
     assert code_of(job) == 7
     assert "killed by signal 9" in standing_line(job)
+
+
+def test_a_store_that_can_be_none_is_refused_before_anything_is_sent(part: Path) -> None:
+    (part / "file").write_text("x")
+    told = call("submit", str(part / "tiny.yaml"), *ADDRESS, "--store", str(part / "file"))
+    assert told.exit_code == 2
+    assert "--store: must be a folder; got a file" in told.stderr
