@@ -12,8 +12,6 @@ from pipelines.graph.record import faults, read_record
 from tests.cluster.gcs_server import BUCKET, Handler, gcs_server
 from tests.faults.commits import call_of
 
-pytest.importorskip("gcsfs")
-
 
 @pytest.fixture
 def gs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
