@@ -27,19 +27,14 @@ def test_a_training_goes_on_wherever_one_of_two_processes_dies(
 
 def test_a_restart_that_forgets_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: the optimizer's state is lost; then, no checkpoint is looked for at all."""
-    from components.train.snapshot import Loaded
-    from pipelines.nodes import train
-
     monkeypatch.setenv(watched.FOLDER, str(tmp_path))
     whole = worker.prepared(tmp_path)[2]
-    with monkeypatch.context() as patch:
-        patch.setattr(Loaded, "fill", lambda *_: None)
+    for planted, wrong in (
+        ("optimizer", "other weights than undisturbed"), ("checkpoint", "7 steps were done twice"),
+    ):  # fmt: skip
+        monkeypatch.setenv(watched.PLANTED, planted)
         found = worker.kill_once(tmp_path, (0, 7), world=2, executor="in_process", whole=whole)
-    assert found.wrong == ["other weights than undisturbed"]
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "newest", lambda *_, **__: None)
-        found = worker.kill_once(tmp_path, (0, 7), world=2, executor="in_process", whole=whole)
-    assert found.wrong == ["7 steps were done twice"]
+        assert found.wrong == [wrong]
 
 
 def test_ten_killed_actors_cost_no_item_and_none_twice(

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.workers import Group
+from components.train.snapshot import Loaded
 from pipelines.graph.node import Task
+from pipelines.nodes import train
 from pipelines.nodes.train import _train, classify_worker
 
 FOLDER = "VOCABOX_FAULTS_FOLDER"  # environment of driver and workers: where log and fault lie
+PLANTED = "VOCABOX_FAULTS_PLANTED"  # what a restart forgets: optimizer, checkpoint
 LOG, FAULT = "effects.jsonl", "fault.json"
 
 
@@ -71,9 +74,22 @@ def classify(task: Task) -> dict[str, Any]:
     return _train(task, watched_worker, ("labels",))
 
 
+def _plant(what: str) -> None:
+    """Forget something at a restart, in this worker's process: a fault that must be found."""
+    if what == "optimizer":
+        Loaded.fill = _nothing
+    if what == "checkpoint":
+        train.newest = _nothing
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return
+
+
 def watched_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Count the steps of one rank by what the loop asks after each, and die at one."""
     step = 0
+    _plant(os.environ.get(PLANTED, ""))
 
     def share(found: Any) -> Any:
         nonlocal step
