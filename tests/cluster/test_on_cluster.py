@@ -15,7 +15,7 @@ from cluster.journal import read_events
 from tests.cluster.small_cluster import ROOT, SmallCluster
 from tests.pipelines.runs import tiny
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 CLI = [sys.executable, "-m", "pipelines.cli.entry"]
 SOON = ("stage1.steps=2", "stage2.steps=2", "evaluate.pictures=0")
 

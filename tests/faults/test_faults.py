@@ -140,6 +140,7 @@ def test_a_driver_killed_at_random_ends_with_the_same_bytes(tmp_path: Path) -> N
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_driver_killed_at_random_over_ray_ends_with_the_same_bytes(tmp_path: Path) -> None:
     found = drivers(tmp_path, times=2, seed=2, executor="ray", say=print)
     assert sum(one.kills for one in found) >= 2

@@ -56,6 +56,7 @@ def test_actors_of_ray_and_their_node(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_notice_keeps_the_step_and_the_training_moves(tmp_path: Path) -> None:
     """Three raylets; some 60 s on a quiet machine."""
     found = subprocess.run(
@@ -72,6 +73,7 @@ def test_a_notice_keeps_the_step_and_the_training_moves(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.usefixtures("own_ray")
 def test_a_train_job_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two kills, of one of two workers and of the only one: some 100 s on a quiet machine."""

@@ -15,6 +15,7 @@ SHORT = ("stage1.steps=2", "evaluate.pictures=0")
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_machine_lost_in_mid_run_costs_what_was_on_it_and_no_more(tmp_path: Path) -> None:
     arguments = [str(page.write(tmp_path)), *page.ALONE, *SHORT]
     alone, store = tmp_path / "alone" / "store", tmp_path / "again" / "store"
