@@ -12,7 +12,6 @@ from pipelines.cli.progress import words_of
 
 VERSION = 1
 SAID = ("note", "retry", "silent")  # to people
-READ_BY_PROGRAMS = ("node", "finished", "problem")  # progress is for people
 
 
 class JsonLines:
