@@ -19,6 +19,9 @@ class Said:
 def on_each_node(fn: Callable[..., Any], *args: Any, timeout_s: float = ANSWER_S) -> list[Said]:
     """Return what `fn(*args)` gives on each living node, in the order of their names.
 
+    A node that dies while it is asked is no living node: it is left out. One whose worker dies
+    is asked again.
+
     Args:
         fn: at the top level of a module that every node can import.
         args: what it gets; can be pickled.
@@ -27,7 +30,8 @@ def on_each_node(fn: Callable[..., Any], *args: Any, timeout_s: float = ANSWER_S
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task = ray.remote(num_cpus=0, max_retries=0)(fn)
+    # of lost workers; what fn raises counts at once
+    task = ray.remote(num_cpus=0, max_retries=2)(fn)
     asked: dict[Any, str] = {}
     for node in ray.nodes():
         if node["Alive"]:
@@ -35,18 +39,21 @@ def on_each_node(fn: Callable[..., Any], *args: Any, timeout_s: float = ANSWER_S
             name = f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})"
             asked[task.options(scheduling_strategy=there).remote(*args)] = name
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=timeout_s)
-    said = [_heard(ref, asked[ref]) for ref in ready]
+    said = [one for ref in ready if (one := _heard(ref, asked[ref])) is not None]
     for ref in late:
         ray.cancel(ref, force=True)
         said.append(Said(node=asked[ref], error=f"no answer within {timeout_s:.0f} s"))
     return sorted(said, key=lambda one: one.node)
 
 
-def _heard(ref: Any, node: str) -> Said:
+def _heard(ref: Any, node: str) -> Said | None:
     import ray
+    from ray.exceptions import NodeDiedError, TaskUnschedulableError
 
     try:
         return Said(node=node, value=ray.get(ref))
+    except (NodeDiedError, TaskUnschedulableError):
+        return None  # bound to this node alone, so it can only be that the node went
     except Exception as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         why = next((line for line in lines if "ModuleNotFoundError" in line), "")

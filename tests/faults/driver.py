@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def drivers(
 def _alone(folder: Path, executor: str, *, train: bool) -> tuple[dict[str, str], float]:
     folder.mkdir(parents=True)
     started = time.monotonic()
-    process = _start(folder, executor, train=train)
+    process = start(folder, executor, train=train)
     if process.wait(300):
         raise SystemExit(f"the undisturbed run ended with {process.returncode}; see {folder}")
     return artifacts(folder / "store"), time.monotonic() - started
@@ -86,7 +86,7 @@ def _run(
     try:
         finished, already = set[str](), 0
         for _ in range(kills):
-            process = _start(folder, executor, train=train)
+            process = start(folder, executor, train=train)
             after = rng.uniform(0.1, 0.8 * seconds)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(after)
@@ -96,12 +96,12 @@ def _run(
                 one.kills += 1
                 one.at_s.append(round(after, 2))
             one.wrong += _twice(folder, finished, already)
-            finished, already = set(artifacts(folder / "store")), len(begun(folder))
+            finished, already = set(artifacts(folder / "store")), len(begun(folder / "count"))
             if process.returncode == 0:
                 break
             if process.returncode != -signal.SIGKILL:
                 one.wrong.append(f"a driver ended with {process.returncode}")
-        process = _start(folder, executor, train=train)
+        process = start(folder, executor, train=train)
         if code := process.wait(300):
             one.wrong.append(f"the same command ended with {code}")
         one.wrong += _twice(folder, finished, already)
@@ -109,19 +109,22 @@ def _run(
         one.wrong += reader.end()
     got = artifacts(folder / "store")
     one.wrong += [f"{name}: {got.get(name)}" for name in digests if got.get(name) != digests[name]]
-    names = begun(folder)
+    names = begun(folder / "count")
     one.begun = {name: names.count(name) for name in sorted(set(names))}
     return one
 
 
 def _twice(folder: Path, finished: set[str], already: int) -> list[str]:
     """Say which nodes that were finished then have begun since."""
-    return [f"{n}: was done, and began again" for n in begun(folder)[already:] if n in finished]
+    return [
+        f"{n}: was done, and began again"
+        for n in begun(folder / "count")[already:]
+        if n in finished
+    ]
 
 
-def begun(folder: Path) -> list[str]:
-    """Return the names of all bodies that began, in order."""
-    place = folder / "count"
+def begun(place: Path) -> list[str]:
+    """Return the names of all bodies that began, in order; `place` is their COUNT."""
     return place.read_text().split() if place.is_file() else []
 
 
@@ -138,11 +141,19 @@ def artifacts(store: Path) -> dict[str, str]:
     return found
 
 
-def _start(folder: Path, executor: str, *, train: bool) -> "subprocess.Popen[bytes]":
+def start(
+    folder: Path,
+    executor: str,
+    *,
+    train: bool = False,
+    more: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> "subprocess.Popen[bytes]":
+    """Start a driver of the toy in `folder`: it says `said.txt` there, and its bodies `count`."""
     go = "import sys; from tests.faults.toy import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", go, str(folder / "store")]
-    command += ["--executor", executor, *(["--train"] if train else [])]
-    environment = {**os.environ, COUNT: str(folder / "count"), "PYTHONPATH": str(ROOT)}
+    command += ["--executor", executor, *(["--train"] if train else []), *more]
+    environment = {**environment, COUNT: str(folder / "count"), "PYTHONPATH": str(ROOT)}
     with (folder / "said.txt").open("ab") as said:
         return subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=ROOT,
                                 start_new_session=True)  # fmt: skip

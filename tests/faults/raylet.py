@@ -1,9 +1,11 @@
 """Kill -9 of a raylet that is not the head while the real command runs on its cluster.
 
 A head without CPUs and two raylets of one; one that is at work is killed, and one is added back.
+`lose_from_toys` does it to a graph that does nothing but count itself: ten in some minutes.
 """
 
 import random
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +15,9 @@ from typing import Literal
 from cluster.storage import open_store
 from tests.cluster.small_cluster import SmallCluster
 from tests.faults.command import Command, torn
+from tests.faults.driver import artifacts, begun, start
 from tests.faults.kill import compare
+from tests.faults.toy import COUNT
 
 LOST_S = 60.0  # to notice a lost machine, and to start its work again, on a busy one
 
@@ -124,3 +128,61 @@ def lose_raylets(
         say(f"{i + 1}/{times} {trial.how} at {trial.at_s} s, lost {trial.lost}: "
             f"{trial.wrong or 'whole'}; again {trial.retried}; {trial.seconds} s")  # fmt: skip
     return trials
+
+
+def lose_from_toys(
+    folder: Path, cluster: SmallCluster, *, times: int, seed: int, say: Callable[[str], None]
+) -> list[RayletTrial]:
+    """Lose `times` raylets that are at work, two in a run of the toy; return a trial each.
+
+    Two are as often as a node is begun again. The first goes while machines are asked whether
+    they see the store, the other while a node is at work. What is wrong with a run stands at
+    its last trial. Bodies are counted in COUNT, a file in the environment of the cluster.
+    """
+    count = Path(cluster.environment[COUNT])
+    code, whole = _toy(folder / "alone", cluster).wait(300), artifacts(folder / "alone" / "store")
+    if code:
+        raise SystemExit(f"the undisturbed run ended with {code}; see {folder}/alone")
+    trials: list[RayletTrial] = []
+    while len(trials) < times:
+        rng, place = random.Random(f"{seed}/{len(trials)}"), folder / f"{len(trials):03d}"
+        count.unlink()
+        process = _toy(place, cluster)
+        some = [_lose_from(process, cluster, rng, at=at) for at in (None, count)]
+        code, got, names = process.wait(300), artifacts(place / "store"), begun(count)
+        again = [name for name in sorted(set(names)) if names.count(name) > 1]
+        wrong = [f"it ended with {code}"] if code else []
+        wrong += [f"{name}: {got.get(name)}" for name in whole if got.get(name) != whole[name]]
+        wrong += (
+            [f"{names} began"] if len(names) > len(whole) + sum(len(t.lost) for t in some) else []
+        )
+        some[-1].retried, some[-1].wrong = again, wrong
+        trials += some
+        lost = [trial.lost for trial in some]
+        say(f"{len(trials)}/{times} lost {lost}; again {again}; {wrong or 'whole'}")
+    return trials
+
+
+def _toy(folder: Path, cluster: SmallCluster) -> "subprocess.Popen[bytes]":
+    folder.mkdir(parents=True)
+    more = ["--address", cluster.gcs, "--seconds", "1"]
+    return start(folder, "ray", more=more, environment=cluster.environment)
+
+
+def _lose_from(
+    process: "subprocess.Popen[bytes]",
+    cluster: SmallCluster,
+    rng: random.Random,
+    *,
+    at: Path | None,
+) -> RayletTrial:
+    begin = time.monotonic()
+    while process.poll() is None and not (begun(at) if at else cluster.tell("busy")):
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 0.5) if at else 0.0)
+    how: Literal["kill", "lose"] = "kill" if rng.random() < 0.25 else "lose"
+    trial = RayletTrial(how=how, at_s=round(time.monotonic() - begin, 2))
+    trial.killed = process.poll() is None
+    trial.lost = cluster.tell(how)["lost"]
+    cluster.tell("add")
+    return trial

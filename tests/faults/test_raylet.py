@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.faults raylet`: one machine lost while it trains."""
+"""The short form of `python -m tests.faults raylet`: one lost while it trains, ten from toys."""
 
 import random
 import tempfile
@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.small_cluster import SmallCluster
 from tests.faults import page
-from tests.faults.raylet import lose_one, on_cluster
+from tests.faults.raylet import lose_from_toys, lose_one, on_cluster
+from tests.faults.toy import COUNT
 
 SHORT = ("stage1.steps=2", "evaluate.pictures=0")
 
@@ -36,3 +37,22 @@ def test_a_machine_lost_in_mid_run_costs_what_was_on_it_and_no_more(tmp_path: Pa
     assert trial.lost, "else the machine had nothing to lose"
     assert trial.retried == ["stage2"]
     assert trial.wrong == []
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_ten_machines_lost_from_under_a_small_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some two minutes."""
+    monkeypatch.setenv(COUNT, str(tmp_path / "count"))
+    with tempfile.TemporaryDirectory(prefix="vbx", ignore_cleanup_errors=True) as logs:
+        cluster = SmallCluster.start(Path(logs))
+        try:
+            trials = lose_from_toys(tmp_path, cluster, times=10, seed=1, say=print)
+        finally:
+            cluster.close()
+    assert [trial.wrong for trial in trials] == [[]] * 10
+    assert all(trial.killed for trial in trials)
+    assert sum(trial.lost == ["look_here"] for trial in trials) >= 3
+    assert any(trial.retried for trial in trials)

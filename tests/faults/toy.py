@@ -1,6 +1,7 @@
 """A small graph that the faults are done to: its bodies count themselves outside of the store.
 
 python -m tests.faults.toy STORE [--executor ray|inline] [--train]     run it, as a driver does
+python -m tests.faults.toy STORE --address HOST:PORT                   the same on a cluster
 """
 
 import argparse
@@ -101,11 +102,18 @@ def toy(*, seconds: float = 0.0, train_in: str = "") -> Graph:
     return Graph(nodes=tuple(ends), recipe="toy")
 
 
-def be_driver(store: Path, graph: Graph, *, executor: Any, take_over_after: float = TTL_S) -> int:
+def be_driver(
+    store: Path,
+    graph: Graph,
+    *,
+    executor: Any,
+    take_over_after: float = TTL_S,
+    address: str = "local",
+) -> int:
     """Run a toy as `vocabox run` would; return the exit code."""
     try:
         ended = drive(_loaded(store, graph), store=str(store), emit=_say, executor=executor,
-                      take_over_after=take_over_after)  # fmt: skip
+                      take_over_after=take_over_after, address=address)  # fmt: skip
     except OwnedError as error:
         print(error, file=sys.stderr)
         return code_of(failure_of(error, where="toy"))
@@ -132,7 +140,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--executor", choices=["ray", "inline"], default="ray")
     parser.add_argument("--seconds", type=float, default=0.3)
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--address", default="local")
     given = parser.parse_args(arguments)
     train_in = {"ray": "ray", "inline": "local"}[given.executor] if given.train else ""
     return be_driver(given.store, toy(seconds=given.seconds, train_in=train_in),
-                     executor=given.executor)  # fmt: skip
+                     executor=given.executor, address=given.address)  # fmt: skip
