@@ -118,9 +118,13 @@ def kill_once(
     ends = Counter(line["end"] for line in lines if "end" in line)
     begins = Counter(line["begin"] for line in lines if "begin" in line)
     trial.made = sum(begins.values())
-    if ends != Counter(range(ITEMS)):
-        trial.wrong.append(f"items not done exactly once: {(ends - Counter(range(ITEMS)))}")
     at_work = 1 if inside else 2  # what a kill of the node takes: both actors go with it
+    untold = [i for i in range(ITEMS) if not ends[i] and begins[i] == 1]
+    told = 0 if inside else at_work  # kept, and killed before it was noted: whole, or bytes differ
+    twice = sorted(i for i, times in ends.items() if times != 1)
+    never = [i for i in range(ITEMS) if not ends[i] and i not in untold]
+    if twice or never or len(untold) > told:
+        trial.wrong.append(f"items not done exactly once: {twice}, {never}, {untold}")
     if trial.made > ITEMS + at_work:
         trial.wrong.append(f"{trial.made} items were begun")
     answered = [line["answered"] for line in lines if "answered" in line]
