@@ -12,7 +12,10 @@ NAMES = (
     "loc/top1", "loc/top5_classes", "loc/top5_boxes", "loc/gt_known",
     "loc/class_top1", "loc/fixed_box", "loc/whole_image",
     "train/loss", "train/loss_image", "train/loss_class", "train/loss_foreground",
-    "train/loss_box", "train/loss_rpn_object", "train/loss_rpn_box", "train/lr",
+    "train/loss_box", "train/loss_transfer", "train/loss_rpn_object", "train/loss_rpn_box",
+    "train/lr",
+    "transfer/kept_neighbors", "transfer/shared_mean", "transfer/shared_variance",
+    "transfer/novel_mean", "transfer/novel_variance",
     "perf/images_s", "perf/data_wait",
     "cost/wall_s", "cost/cpu_s",
 )  # fmt: skip

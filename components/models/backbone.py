@@ -3,13 +3,14 @@
 A row says all a detector needs to know of its trunk; nothing else asks which kind it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.models.choices import Backbone
 from components.models.pretrained_trunks import Lite0Trunk, Pyramid, ResnetTrunk
 from components.models.small_trunk import SmallPyramid, SmallTrunk
+from components.models.trunk_feature import TrunkFeature, lite0_feature, pooled_feature
 
 Trunk = SmallTrunk | ResnetTrunk | Lite0Trunk
 AnyPyramid = SmallPyramid | Pyramid
@@ -34,6 +35,8 @@ class BackboneRow:
     proposals: int  # kept a picture
     anchors_drawn: int  # a picture, for the proposals' loss
     regions_drawn: int  # a picture, for the regions' losses
+    trunk_feature: Callable[[Mapping[str, int]], TrunkFeature] | None = None
+    # (channels of the trunk) -> what a classifier of whole pictures sees, of a region
 
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -70,8 +73,14 @@ BACKBONES: dict[str, BackboneRow] = {
         anchors_drawn=64,
         regions_drawn=48,
     ),
-    "resnet": BackboneRow(trunk=ResnetTrunk, **IMAGENET, **_LARGE),
-    "lite0": BackboneRow(trunk=Lite0Trunk, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), **_LARGE),
+    "resnet": BackboneRow(trunk=ResnetTrunk, trunk_feature=pooled_feature, **IMAGENET, **_LARGE),
+    "lite0": BackboneRow(
+        trunk=Lite0Trunk,
+        trunk_feature=lite0_feature,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        **_LARGE,
+    ),
 }
 
 

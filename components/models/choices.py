@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval
 
 from components.data.views import PhotoView, SceneView
+from components.transfer.methods import Transfer
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Positive = Annotated[float, Interval(gt=0, le=10)]
@@ -66,6 +67,18 @@ class Lite0:
 
 
 Backbone = Small | Resnet | Lite0
+
+
+def trunk_width(backbone: Backbone) -> int | None:
+    """Return how many features a trunk gives to a classifier of pictures; None: it has none."""
+    match backbone:
+        case Small():
+            return None
+        case Resnet():
+            return 512 if backbone.depth == 18 else 2048
+        case Lite0():
+            return 1280
+
 
 NETWORKS: dict[str, Backbone] = {  # as a command names them, made to start from a file
     "small": Small(weights="file"),
@@ -134,7 +147,47 @@ class Stage2:
     # come and go while it trains (run_on min_workers), and no two runs end with the same bits
 
 
-def written(stage: Stage1 | Stage2) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferStage:
+    """Paper 4: Faster R-CNN on scenes with boxes; its class rows are made of a classifier's."""
+
+    steps: Count = 300  # updates of the weights
+    scenes: Count = 6  # pictures with boxes a step, over all workers
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # of the detector; sgd as in the paper (momentum
+    # .9, lr 2e-2 for 8 pictures), of fit.kind joint only. The transfer network: its own AdamW
+    lr: Positive = 2e-3  # peak rate, after the warmup; then half a cosine down to 0
+    backbone_lr: Positive | None = None  # of the trunk; default: lr
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.02  # of the detector
+    warmup: Annotated[int, Ge(0)] = 30  # steps in which the rates rise
+    clip: Annotated[float, Interval(gt=0, le=1e6)] = 5.0  # largest norm of the gradient of the
+    # detector, and of that of the transfer network
+    scene_view: SceneView = field(default_factory=_scenes)
+    transfer: Transfer = field(default_factory=Transfer)
+    dtype: Literal["float32", "float64"] = "float32"  # of all numbers; float64 for comparisons
+    seed: int = 0  # of new weights, the order, the crops and the samplers
+    world: Count = 1  # workers; part of the result, for it changes the order of sums
+    deterministic: bool = True  # false: workers may come and go while it trains (run_on
+    # min_workers), and no two runs end with the same bits
+
+
+Stage = Stage1 | Stage2 | TransferStage
+
+
+def pictures_a_step(stage: Stage) -> dict[str, int]:
+    """Return the settings that say how many pictures a step draws; 0: none."""
+    match stage:
+        case Stage1():
+            return {"batch": stage.batch}
+        case Stage2():
+            return {
+                "scenes": stage.scenes,
+                "photos": stage.photos if stage.image_weight > 0 else 0,
+            }
+        case TransferStage():
+            return {"scenes": stage.scenes}
+
+
+def written(stage: Stage) -> dict[str, Any]:
     """Return the settings as a model's record holds them.
 
     A setting that came later is left out while it has its default, so that bytes stay.

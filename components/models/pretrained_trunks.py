@@ -66,6 +66,8 @@ class Lite0Trunk(nn.Module):
             nn.ModuleList(norms).requires_grad_(requires_grad=False)
             stages = (self.body.conv_stem, *self.body.blocks)
             nn.ModuleList(stages[: cfg.frozen_stages + 1]).requires_grad_(requires_grad=False)
+            if cfg.frozen_stages + 1 >= len(stages):
+                self.train()  # BatchNorm too: a classifier's rows read what this trunk gave them
 
     def entrance(self) -> tuple[nn.Module, tuple[str, ...]]:
         """Return where a file's tensors go, and the beginnings of names that have no place."""

@@ -40,7 +40,7 @@ class RegionHead(nn.Module):
 
     def forward(self, maps: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Return features [R, D] of each image's boxes, pixels, in their order."""
-        rois_R5 = _with_image(boxes)
+        rois_R5 = with_image(boxes)
         if len(self.levels) == 1:
             return self.layers(self._pool(maps, self.levels[0], rois_R5).flatten(1))
         level_R = self.level_of(rois_R5[:, 1:])
@@ -59,7 +59,7 @@ class RegionHead(nn.Module):
         """
         size = sizes_N2.to(maps[self.levels[0]])
         boxes_N4 = torch.cat([torch.zeros_like(size), size.flip(1)], 1)
-        rois_N5 = _with_image(list(boxes_N4[:, None]))
+        rois_N5 = with_image(list(boxes_N4[:, None]))
         pooled = [self.layers(self._pool(maps, x, rois_N5).flatten(1)) for x in self.levels]
         return torch.stack(pooled, 1)
 
@@ -75,7 +75,7 @@ class RegionHead(nn.Module):
         return roi_align(maps[level], rois_R5, SIDE, scale, SAMPLES, aligned=True)
 
 
-def _with_image(boxes: Sequence[Tensor]) -> Tensor:
-    """Return [R, 5]: the image's index, then the box."""
+def with_image(boxes: Sequence[Tensor]) -> Tensor:
+    """Return rows [R, 5] for RoIAlign: the image's index, then the box."""
     rows = [torch.cat([b.new_full((len(b), 1), i), b], 1) for i, b in enumerate(boxes)]
     return torch.cat(rows)

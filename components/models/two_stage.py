@@ -18,10 +18,13 @@ from components.boxes.geometry import clip
 from components.data.sample import Batch
 from components.models.backbone import AnyPyramid, BackboneRow, Trunk, row_of
 from components.models.choices import Backbone
+from components.models.class_weights import ClassWeights, ExportedScorer
 from components.models.proposals import Proposals, Proposed
 from components.models.region_head import RegionHead
 from components.models.scores import DecoupledScorer, LinearScorer, Regions
+from components.models.trunk_feature import TrunkFeature, mean_inside
 from components.shapes import expect_finite
+from components.transfer.rows import ClassRows
 from components.vocab.classes import Vocabulary
 
 
@@ -29,8 +32,16 @@ class BatchSizeError(ValueError):
     """A batch does not fit the strides of the network."""
 
 
+class NoTrunkFeatureError(ValueError):
+    """A backbone has no classifier of whole pictures whose features a region could have."""
+
+
 class Detector(nn.Module):
     """Two stages, two classifiers; see `build`."""
+
+    trunk_feature: TrunkFeature | None  # of those detectors only that score by it
+    exported: ExportedScorer | None  # stands for `scores` where it is there
+    transfer: ClassRows | None  # the same, while rows are learnt from a classifier's (paper 4)
 
     def __init__(self, row: BackboneRow, trunk: Trunk, classes: tuple[int, int]) -> None:
         super().__init__()
@@ -49,6 +60,7 @@ class Detector(nn.Module):
         )
         self.scores = DecoupledScorer(features=row.head, boxed=classes[0], labelled=classes[1])
         self.refine = LinearScorer(row.head, 4)  # one box for all classes
+        self.trunk_feature = self.exported = self.transfer = None
         self.register_buffer("scale", 1 / (255 * torch.tensor(row.std)), persistent=False)
         shift = -torch.tensor(row.mean) / torch.tensor(row.std)
         self.register_buffer("shift", shift, persistent=False)
@@ -82,10 +94,53 @@ class Detector(nn.Module):
         """Return region features [R, D]."""
         return self.region_head(maps, boxes)
 
+    def score_by(self, weights: ClassWeights) -> None:
+        """Score by exported classes from now on; the rows of `scores` go."""
+        features = self.row.head
+        foreground = self.scores.foreground
+        self.exported = ExportedScorer(weights, foreground=foreground)
+        self.scores = DecoupledScorer(features=features, boxed=0, labelled=0)
+        self.scores.foreground = self.exported.foreground or LinearScorer(features, 0)
+        self.boxed, self.labelled = weights.vocabulary("boxed"), weights.vocabulary("labelled")
+
+    def add_trunk_feature(self) -> TrunkFeature:
+        """Make the trunk's own region features a part of this detector; return it, to be filled.
+
+        Raises:
+            NoTrunkFeatureError: the backbone has none.
+        """
+        if self.row.trunk_feature is None:
+            raise NoTrunkFeatureError(
+                "backbone: its trunk has no features that somebody's classifier reads; got the "
+                "small one. Use resnet or lite0."
+            )
+        self.trunk_feature = self.row.trunk_feature(self.trunk.channels)
+        return self.trunk_feature
+
+    def trunk_features(self, trunk: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Return the trunk's region features [R, G].
+
+        Args:
+            trunk: the trunk's maps, of `self.trunk`, not of the pyramid.
+            boxes: of each image, px; those found, that is refined, fit better than proposals.
+
+        Raises:
+            NoTrunkFeatureError: `add_trunk_feature` was not called.
+        """
+        if self.trunk_feature is None:
+            raise NoTrunkFeatureError(
+                "detector: features of the trunk are asked for; got none. Call add_trunk_feature."
+            )
+        return self.trunk_feature(trunk, boxes)
+
     def image_logits(self, batch: Batch) -> Tensor:
         """Return g-hat of the whole picture as a region, [N, L, F]; the padding is left out."""
-        whole = self.region_head.whole(self.maps(batch), batch.image_size)
-        return self.scores.labelled(whole)
+        trunk = self.trunk(self.pixels(batch))
+        scores, feature = self.exported, self.trunk_feature
+        if scores is not None and scores.labelled_feature == "trunk" and feature is not None:
+            return scores.labelled(feature.whole(trunk, batch.image_size))[:, None]
+        whole = self.region_head.whole(self.pyramid(trunk), batch.image_size)
+        return self.scores.labelled(whole) if scores is None else scores.labelled(whole)
 
     def classify(self, batch: Batch) -> Tensor:
         """Return the labelled classes' logits [N, F] of each whole picture, without gradient."""
@@ -99,21 +154,38 @@ class Detector(nn.Module):
             NotFiniteError: an output is; dropped in silence it would be "nothing found".
         """
         with inference(self):
-            maps = self.maps(batch)
+            trunk = self.trunk(self.pixels(batch))
+            maps = self.pyramid(trunk)
             proposed = self.propose(maps, batch)
             x = self.features(maps, proposed.boxes)
             boxes = decode(self.refine(x), torch.cat(proposed.boxes))
             counts = [len(b) for b in proposed.boxes]
-            found = (boxes, *self.scores.probabilities(x))
+            sizes = batch.image_size.to(boxes.device)
+            seen = [clip(b, sizes[i]) for i, b in enumerate(boxes.split(counts))]
+            found = (boxes, *self._scores(x, trunk, seen, sizes))
             every = (proposed.objectness, proposed.deltas, *found)
             sums = torch.stack([part.sum() for part in every])  # cheap; NaN stays NaN
             expect_finite("detector, outputs", sums, do="Look at its weights.")
             parts = [p.split(counts) for p in found]
-            sizes = batch.image_size.to(boxes.device)
             return [
-                Regions(boxes=clip(b, sizes[i]), foreground=f, boxed=s, labelled=h)
-                for i, (b, f, s, h) in enumerate(zip(*parts, strict=True))
+                Regions(boxes=seen[i], foreground=f, boxed=s, labelled=h)
+                for i, (_, f, s, h) in enumerate(zip(*parts, strict=True))
             ]
+
+    def _scores(
+        self, x: Tensor, trunk: dict[str, Tensor], boxes: list[Tensor], sizes_N2: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return S_fg and the scores of both groups of classes, by whatever scores them."""
+        scorer, feature = self.exported, self.trunk_feature
+        if scorer is None:
+            return self.scores.probabilities(x)
+        if feature is None or not scorer.reads_trunk:
+            return scorer.probabilities(x)
+        near, around = self.trunk_features(trunk, boxes), None
+        if scorer.context > 0:
+            counts = torch.tensor([len(b) for b in boxes], device=near.device)
+            around = feature.whole(trunk, sizes_N2).repeat_interleave(counts, 0)
+        return scorer.probabilities(x, near, around)
 
 
 class PooledClassifier(nn.Module):
@@ -134,12 +206,7 @@ class PooledClassifier(nn.Module):
         """Return logits [N, 1, F]; the padding is left out of the average."""
         trunk, pixels = self.detector.trunk, self.detector.pixels(batch)
         stride, last = list(trunk(pixels).items())[-1]
-        h, w = last.shape[-2:]
-        cells = (batch.image_size.to(last.device) / int(stride)).ceil()
-        y = torch.arange(h, device=last.device) < cells[:, :1]
-        x = torch.arange(w, device=last.device) < cells[:, 1:]
-        mask = (y[:, None, :, None] & x[:, None, None, :]).to(last.dtype)
-        pooled = (last * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
+        pooled = mean_inside(last, batch.image_size, stride=int(stride))
         return self.linear(pooled)[:, None]
 
 

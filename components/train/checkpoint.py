@@ -1,5 +1,7 @@
 """A model directory: model.safetensors, model.json, vocabulary.json. Weights, never code.
 
+What `vocabox export` wrote has classes.safetensors beside them, which stands for the scorers.
+
 The bytes are a function of the weights and the settings: no time, no host, no path.
 """
 
@@ -12,20 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from components.models.choices import Backbone, Lite0, Resnet, Small
+from components.models.class_weights import ClassWeights
 from components.models.folding import fold_norms
 from components.models.two_stage import Detector, build
-from components.train.tensors import fit_tensors
+from components.train.class_file import read_classes, write_classes
+from components.train.tensors import fit_tensors, read_tensors
 from components.train.weights_file import (
+    CLASS_WEIGHTS,
     CLASSES,
     DamagedError,
     WeightsError,
     compare_digests,
-    read_header,
     read_record_file,
 )
 from components.train.weights_file import MODEL_RECORD as RECORD
@@ -38,6 +41,8 @@ KINDS: dict[str, type[Small | Resnet | Lite0]] = {"small": Small, "resnet": Resn
 MODULES = ("trunk", "pyramid", "proposals", "region_head", "refine")  # that move on whole
 STAGE1_PARTS = ("trunk", "pyramid", "region_head", "labelled")
 POOLED_PARTS = ("trunk",)
+NONE = Vocabulary(ids=(), names=())
+TRUNK_FEATURE = "trunk_feature."  # begins its names among the tensors
 ALL_PARTS = (*MODULES, "foreground", "boxed", "labelled")
 
 
@@ -58,12 +63,25 @@ class Record:
     training: dict[str, Any] = field(default_factory=dict)  # plain values: stage, digests
 
 
-def save_model(folder: Path, detector: Detector, record: Record) -> None:
-    """Write a model directory; `folder` exists. Equal weights and record give equal bytes."""
+def save_model(
+    folder: Path, detector: Detector, record: Record, *, classes: ClassWeights | None = None
+) -> None:
+    """Write a model directory; `folder` exists. Equal weights and record give equal bytes.
+
+    Args:
+        folder: is filled.
+        detector: with the rows of its scorers, or without any where there are `classes`.
+        record: what is said of it.
+        classes: exported ones; the record's boxed and labelled classes are theirs.
+    """
     path = folder / WEIGHTS
     tensors = {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}
     save_file(tensors, path, metadata={"format": "pt"})  # one key: the order of two is not fixed
     row = detector.row
+    files = [WEIGHTS]
+    if classes is not None:
+        write_classes(folder / CLASS_WEIGHTS, classes)
+        files.append(CLASS_WEIGHTS)
     body = {
         "version": 1,
         "backbone": asdict(record.backbone),
@@ -77,10 +95,11 @@ def save_model(folder: Path, detector: Detector, record: Record) -> None:
         "parts": list(record.parts),
         "dtype": record.dtype,
         "training": record.training,
-        "digests": {WEIGHTS: hashlib.sha256(path.read_bytes()).hexdigest()},
+        "digests": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in files},
     }
     (folder / RECORD).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
-    shutil.copymode(folder / RECORD, path)  # safetensors makes files that only their owner reads
+    for name in files:  # safetensors makes files that only their owner reads
+        shutil.copymode(folder / RECORD, folder / name)
     union(record.boxed, record.labelled).write(folder / CLASSES)
 
 
@@ -101,7 +120,9 @@ def read_record(folder: Path) -> Record:
             "Use the vocabox that wrote it."
         )
     try:
-        compare_digests(folder, {WEIGHTS: body["digests"][WEIGHTS]})
+        digests = body["digests"]
+        compare_digests(folder, {WEIGHTS: digests[WEIGHTS]})
+        _check_classes(folder, digests)
         boxed, labelled = body["boxed"], body["labelled"]
         known = _vocabulary(folder, boxed=boxed, labelled=labelled)
         kind = KINDS[body["backbone"]["kind"]]
@@ -132,11 +153,35 @@ def load_model(folder: Path) -> tuple[Detector, Record]:
         WeightsError: its tensors do not fit the network that its record describes.
     """
     record = read_record(folder)
-    detector = build(record.backbone, boxed=record.boxed, labelled=record.labelled)
-    detector.to(DTYPES[record.dtype])
-    fit_tensors(detector, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    detector = read_detector(folder, record)
+    if (folder / CLASS_WEIGHTS).is_file():
+        classes = read_classes(folder / CLASS_WEIGHTS)
+        _check_fit(folder / CLASS_WEIGHTS, detector, record, classes)
+        detector.score_by(classes)
+        detector.to(DTYPES[record.dtype])
     fold_norms(detector.trunk)
+    if detector.trunk_feature is not None:
+        fold_norms(detector.trunk_feature)
     return detector.eval(), record
+
+
+def read_detector(folder: Path, record: Record) -> Detector:
+    """Return the detector of a model directory as it was saved, to be exported.
+
+    Its scorers have no rows, but for the foreground's, where exported classes stand for them.
+
+    Raises:
+        WeightsError: its tensors do not fit the network that its record describes.
+    """
+    tensors = read_tensors(folder / WEIGHTS)
+    exported = (folder / CLASS_WEIGHTS).is_file()
+    boxed, labelled = (NONE, NONE) if exported else (record.boxed, record.labelled)
+    detector = build(record.backbone, boxed=boxed, labelled=labelled)
+    if any(name.startswith(TRUNK_FEATURE) for name in tensors):
+        detector.add_trunk_feature()
+    detector.to(DTYPES[record.dtype])
+    fit_tensors(detector, tensors, where=str(folder / WEIGHTS))
+    return detector
 
 
 def continue_from(detector: Detector, folder: Path, *, backbone: Backbone) -> tuple[str, ...]:
@@ -164,22 +209,6 @@ def continue_from(detector: Detector, folder: Path, *, backbone: Backbone) -> tu
     return record.parts
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors file.
-
-    Raises:
-        WeightsError: the file is not in that format, or cut.
-    """
-    read_header(path)
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path}: not a readable .safetensors file; got {error}. "
-            "Give a file written by safetensors."
-        ) from error
-
-
 def _copy_rows(
     detector: Detector, tensors: Mapping[str, Tensor], *, part: str, record: Record
 ) -> None:
@@ -195,6 +224,43 @@ def _copy_rows(
     with torch.no_grad():
         for name, own in scorer.named_parameters():
             own[here] = tensors[name][found[here]].to(own)
+
+
+def _check_classes(folder: Path, digests: Mapping[str, str]) -> None:
+    """Compare exported classes with the record; a file of that name alone is not taken."""
+    if CLASS_WEIGHTS in digests:
+        compare_digests(folder, {CLASS_WEIGHTS: digests[CLASS_WEIGHTS]})
+    elif (folder / CLASS_WEIGHTS).exists():
+        raise DamagedError(
+            f"{folder / CLASS_WEIGHTS}: not a part of this model; got a file that {RECORD} does "
+            "not name. Take it away, or make the folder again with vocabox export."
+        )
+
+
+def _check_fit(path: Path, detector: Detector, record: Record, classes: ClassWeights) -> None:
+    """Refuse classes that are not the record's, or that read other features than there are."""
+    if classes.reads("trunk") and detector.trunk_feature is None and detector.row.trunk_feature:
+        plain = detector.add_trunk_feature()
+        if plain.state_dict():
+            raise WeightsError(
+                f"{path}: reads features of the trunk; got a {WEIGHTS} without their layers. "
+                "Export again."
+            )
+    trunk = detector.trunk_feature
+    widths = {"head": detector.row.head, "trunk": 0 if trunk is None else trunk.width}
+    for name, known in (("boxed", record.boxed), ("labelled", record.labelled)):
+        found = classes.vocabulary(name)
+        if found.ids != known.ids:
+            raise WeightsError(
+                f"{path}: not the {name} classes that {RECORD} names; got "
+                f"{difference(known.ids, found.ids)}. Export again."
+            )
+    for name, group in classes.groups().items():
+        if group.features != widths[group.feature]:
+            raise WeightsError(
+                f"{path}: {name} reads {group.features} features of the {group.feature}; got "
+                f"{widths[group.feature]} of this detector. Export again."
+            )
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -214,7 +280,8 @@ def _vocabulary(folder: Path, *, boxed: list[str], labelled: list[str]) -> Vocab
 
 
 def _subset(known: Vocabulary, ids: list[str]) -> Vocabulary:
-    return Vocabulary(ids=tuple(ids), names=tuple(known.names[known.index(i)] for i in ids))
+    names = dict(zip(known.ids, known.names, strict=True))
+    return Vocabulary(ids=tuple(ids), names=tuple(names[i] for i in ids))
 
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

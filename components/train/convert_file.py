@@ -18,6 +18,8 @@ from torch import Tensor
 from components.models.choices import NETWORKS, PACKAGED
 from components.train.foreign import check_numbers, check_trunk, check_types, pair, timm_tensors
 from components.train.foreign_file import Opened, open_foreign
+from components.train.rows_header import CLASSIFIERS
+from components.train.take_place import take_place
 from components.train.tensors import constant_channels
 from components.train.weights_file import (
     ABOUT,
@@ -29,8 +31,6 @@ from components.train.weights_file import (
 )
 from components.vocab.class_list import difference, read_class_list
 from components.vocab.classes import Vocabulary, VocabularyError
-
-CLASSIFIERS = ("classifier.weight", "fc.weight", "head.weight", "head.fc.weight")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +76,7 @@ def convert_file(source: Path, *, classes: Path, out: Path, network: str | None)
             check_trunk(weights, NETWORKS[network], where=source)
         vocabulary.write(half / CLASSES)
         _write_record(half, digest=digest, network=network, classifier=classifier)
-        if out.exists():
-            out.rename(Path(scratch) / "old")
-        half.rename(out)
+        take_place(half, out, scratch=Path(scratch))
     return Converted(
         weights=out / CONVERTED,
         tensors=len(tensors),

@@ -24,6 +24,7 @@ from components.train.foreign_file import open_foreign
 from components.train.tensors import check_shapes, fit_tensors, not_finite
 from components.train.weights_file import (
     ABOUT,
+    COUNTER,
     WeightsError,
     check_digest,
     listed,
@@ -31,9 +32,12 @@ from components.train.weights_file import (
     wrong_types,
 )
 from components.train.weights_file import CONVERTED as FILE
+from components.transfer.source import SourceError
 
 V = TypeVar("V")
 OURS = "trunk."  # begins a trunk's names in a model directory
+HEAD = "region_head."  # begins a region head's
+IN_FEATURE = "layers."  # begins the names in the state of a trunk's feature
 
 
 def convert_packaged(name: str, *, out: Path) -> Path:
@@ -121,6 +125,73 @@ def load_trunk(detector: Detector, file: Path) -> None:
     tensors = read_tensors(file)
     target, left_out = _entrance(detector.trunk, tensors)
     fit_tensors(target, _of_trunk(tensors), where=str(file), left_out=left_out)
+
+
+def load_trunk_feature(detector: Detector, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Fill the trunk's feature of a detector from the file that its trunk started from.
+
+    Args:
+        detector: with a trunk feature; one without layers of its own takes nothing.
+        tensors: of the file; of another model directory, under its names.
+        where: the file, for the error.
+
+    Raises:
+        WeightsError: the layers are not in it, or do not fit.
+    """
+    feature = detector.trunk_feature or detector.add_trunk_feature()
+    wanted = feature.layers.state_dict()
+    given = {k.removeprefix(IN_FEATURE): v for k, v in tensors.items()}
+    own = {name: given[name] for name in wanted if name in given}
+    fit_tensors(feature.layers, own, where=f"{where}: what the classifier reads")
+
+
+def check_same_trunk(detector: Detector, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Refuse a classifier whose trunk is not, or is no more, the detector's, to the bit.
+
+    Its rows read features that a trunk trained on since does not give any more. A file without a
+    trunk says nothing, and passes.
+
+    Raises:
+        WeightsError: tensors of the trunk differ.
+    """
+    target, _ = detector.trunk.entrance()
+    both, other = _compared(target.state_dict(), tensors)
+    if other:
+        raise WeightsError(
+            f"{where}: its classifier reads another trunk than the detector's; got {len(other)} "
+            f"of {len(both)} tensors that differ: {listed(other)}. It must be the network "
+            "that the detector started from, every stage fixed (backbone.frozen_stages); else "
+            "fit a transfer."
+        )
+
+
+def check_same_head(detector: Detector, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Refuse rows of a classifier whose region head is not, or is no more, the detector's.
+
+    Args:
+        detector: whose regions the rows are to score.
+        tensors: of the classifier's model, `region_head.*`; without them nothing is compared.
+        where: they come from, for the error.
+
+    Raises:
+        SourceError: tensors of the region head differ.
+    """
+    mine = {f"{HEAD}{name}": value for name, value in detector.region_head.state_dict().items()}
+    both, other = _compared(mine, tensors)
+    if other:
+        raise SourceError(
+            f"{where}: its classes read another region head than the detector's; got {len(other)} "
+            f"of {len(both)} tensors that differ: {listed(other)}. Fit a transfer (recipe "
+            "weight_transfer), or give the classes of this very model."
+        )
+
+
+def _compared(
+    mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+) -> tuple[list[str], list[str]]:
+    """Return the tensors that are in both, but for counters, and those of them that differ."""
+    both = [name for name in mine if name in theirs and not name.endswith(COUNTER)]
+    return both, [n for n in both if not torch.equal(mine[n].float(), theirs[n].float())]
 
 
 def check_trunk(file: Path, backbone: Backbone, *, where: Path | None = None) -> None:

@@ -14,14 +14,12 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import AdamW
 
 from components.data.sample import Batch
 from components.shapes import NotFiniteError
 from components.train.assign import Moment
 from components.train.objective import Losses, Objective
-from components.train.optimizer import rate, set_rate
+from components.train.optimizer import Optimizers, rate, set_rate
 
 METRICS = (
     "train/loss",
@@ -31,6 +29,7 @@ METRICS = (
     "train/loss_box",
     "train/loss_rpn_object",
     "train/loss_rpn_box",
+    "train/loss_transfer",
     "train/lr",
     "perf/images_s",
     "perf/data_wait",
@@ -55,6 +54,19 @@ class StepError(NotFiniteError):
 
 class PreemptedError(RuntimeError):
     """The training was asked to stop before its end; it was kept as it is, if it keeps anything."""
+
+
+class Rows(Protocol):
+    """What one source gives to a step; `row` says which rows of its set."""
+
+    @property
+    def row(self) -> Tensor:
+        """Return int64 [N]."""
+        ...
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
 
 
 class Say(Protocol):
@@ -106,8 +118,8 @@ class Start:
 def fit(
     module: Callable[..., Losses],
     *,
-    batches: Iterator[Mapping[str, Batch]],
-    optimizer: AdamW,
+    batches: Iterator[Mapping[str, Rows]],
+    optimizer: Optimizers,
     cfg: Fit,
     say: Say,
     start: Start | None = None,
@@ -131,7 +143,6 @@ def fit(
             optimizer's step.
         PreemptedError: `stop` said so; raised on every worker, after `keep`.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     start = start or Start()
     window = _Window(**start.window)
     said: dict[str, float] = {}
@@ -142,10 +153,9 @@ def fit(
         losses = module(step_batches, Moment(seed=cfg.seed, step=step))
         loss, values = combine(losses)
         _check(values, step, step_batches)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
-        norm = float(clip_grad_norm_(parameters, cfg.clip))
-        _check({"gradient": norm}, step, step_batches)
+        _check({"gradient": optimizer.clip(cfg.clip)}, step, step_batches)
         lr = set_rate(optimizer, rate(step, steps=cfg.steps, warmup=cfg.warmup))
         optimizer.step()
         images = sum(len(batch) for batch in step_batches.values()) * _world()
@@ -226,7 +236,7 @@ def _world() -> int:
     return 1
 
 
-def _check(values: Mapping[str, float], step: int, batches: Mapping[str, Batch]) -> None:
+def _check(values: Mapping[str, float], step: int, batches: Mapping[str, Rows]) -> None:
     """Refuse what is not finite. The values are those of all workers, so all of them refuse."""
     wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
     if wrong:
@@ -238,7 +248,7 @@ def _check(values: Mapping[str, float], step: int, batches: Mapping[str, Batch])
         )
 
 
-def _rows(batches: Mapping[str, Batch]) -> dict[str, list[int]]:
+def _rows(batches: Mapping[str, Rows]) -> dict[str, list[int]]:
     """Return the rows of a step of all workers, by source."""
     mine = {name: batch.row.tolist() for name, batch in batches.items()}
     shares: list[Any] = [mine]

@@ -1,17 +1,17 @@
-"""Table of objectives: a model and a step's batches -> named losses, as sums and counts.
+"""Objectives: a model and a step's batches -> named losses, as sums and counts.
 
-Paper 5, section 3. A loss is a sum and the count that normalises it; `loop` adds the counts of
+Papers 4 and 5. A loss is a sum and the count that normalises it; `loop` adds the counts of
 all workers first, so that N workers give the losses of one with the same batch.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from components.boxes.matching import key
 from components.data.sample import Batch
 from components.losses.box_regression import smooth_l1_sum
 from components.losses.classification import (
@@ -20,9 +20,11 @@ from components.losses.classification import (
     soft_targets,
     softmax_sum,
 )
+from components.losses.hierarchy import BACKGROUND, Relatives, hierarchy_sum
 from components.models.choices import Stage1, Stage2
+from components.models.proposals import Proposed
 from components.models.two_stage import Detector, PooledClassifier
-from components.train.assign import Moment, draw_anchors, draw_regions
+from components.train.assign import Anchored, Drawn, Moment, draw_anchors, draw_regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Loss:
     weight: float = 1.0
 
 
+DROPOUT = 4  # purpose of a draw; `assign` and `fit_rows` have the others
 Losses = dict[str, Loss]
 Batches = Mapping[str, Batch]
 Objective = Callable[..., Losses]  # (model, batches, *, moment) -> losses
@@ -64,29 +67,92 @@ def joint(
     among them: few objects in a batch then weigh little, as in torchvision. (200 steps on 600
     photos of clothes: AP50 .35; .33 with boxes divided by the objects. One seed.)
     """
-    scenes = batches["boxes"]
+    found = _draw(model, batches["boxes"], moment=moment)
+    x, drawn = found.features, found.drawn
+    foreground, classes = model.scores.foreground(x)[:, 0], model.scores.boxed(found.objects)
+    regions = _count(len(x), x)
+    said = {
+        "foreground": (sigmoid_sum(foreground, drawn.is_object), regions, foreground),
+        "class": (
+            softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions, classes,
+        ),
+    }  # fmt: skip
+    losses = _losses(model, found, said)
+    if "labels" in batches:
+        losses["image"] = _image_loss(model, batches["labels"], multi=multi, weight=image_weight)
+    return losses
+
+
+def transfer(model: Detector, batches: Batches, *, moment: Moment, relatives: Relatives) -> Losses:
+    """Return the losses of Faster R-CNN with sigmoid scores of transferred rows (paper 4).
+
+    Proposals, classes, boxes, and what the transfer network itself asks for (the reconstruction
+    of all rows of the source, times alpha). Twice the mean over regions of the sum over classes,
+    as in the published code; a region without an object is a no to every class.
+
+    Args:
+        model: with `transfer`.
+        batches: `boxes`.
+        moment: of the draws.
+        relatives: which class implies which, of the boxed classes in their order.
+    """
+    found = _draw(model, batches["boxes"], moment=moment)
+    x, drawn = found.features, found.drawn
+    assert model.transfer is not None, "rows to be learnt"  # noqa: S101
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        torch.manual_seed(key(moment.seed, moment.step, 0, purpose=DROPOUT))  # alike on all workers
+        scored = model.transfer(x)
+    logits = scored.logits
+    labels = drawn.labels.new_full((len(x),), BACKGROUND)
+    labels[drawn.is_object] = drawn.labels
+    weights = logits.new_ones(len(x))
+    weights[drawn.is_object] = drawn.weights
+    total = 2 * hierarchy_sum(logits, labels, relatives=relatives.to(x.device), weights_R=weights)
+    losses = _losses(model, found, {"class": (total, _count(len(x), x), logits)})
+    losses["transfer"] = Loss(scored.penalty, _count(1, x))
+    return losses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """The anchors and regions that were drawn of a batch of scenes."""
+
+    proposed: Proposed
+    anchored: Anchored
+    drawn: Drawn
+    features: Tensor  # [R, D]
+    objects: Tensor  # [Q, D], the rows of features that are objects
+
+
+Said = dict[str, tuple[Tensor, Tensor, Tensor]]  # a sum, its count, the outputs it is made of
+
+
+def _draw(model: Detector, scenes: Batch, *, moment: Moment) -> _Found:
     maps = model.maps(scenes)
     proposed = model.propose(maps, scenes)
     anchored = draw_anchors(proposed, scenes, moment=moment, size=model.row.anchors_drawn)
     drawn = draw_regions(proposed, scenes, moment=moment, size=model.row.regions_drawn)
     x = model.features(maps, drawn.boxes)
-    objects = x[drawn.is_object]
-    anchors, regions = _count(len(anchored.drawn), x), _count(len(x), x)
-    foreground = model.scores.foreground(x)[:, 0]
-    classes, deltas = model.scores.boxed(objects), model.refine(objects)
+    return _Found(
+        proposed=proposed, anchored=anchored, drawn=drawn, features=x, objects=x[drawn.is_object]
+    )
+
+
+def _losses(model: Detector, found: _Found, scores: Said) -> Losses:
+    """Return the losses of proposals, of the scores given, and of boxes."""
+    proposed, anchored, drawn = found.proposed, found.anchored, found.drawn
+    anchors = _count(len(anchored.drawn), found.features)
+    regions = _count(len(found.features), found.features)
+    deltas = model.refine(found.objects)
     objectness = proposed.objectness.flatten()[anchored.drawn]
     shifts = proposed.deltas.flatten(0, 1)[anchored.objects]
     sums = {
         "rpn_object": (sigmoid_sum(objectness, anchored.is_object), anchors, proposed.objectness),
         "rpn_box": (smooth_l1_sum(shifts, anchored.wanted), anchors, proposed.deltas),
-        "foreground": (sigmoid_sum(foreground, drawn.is_object), regions, foreground),
-        "class": (softmax_sum(classes, drawn.labels, weights_R=drawn.weights), regions, classes),
+        **scores,
         "box": (smooth_l1_sum(deltas, drawn.wanted, weights_R=drawn.weights), regions, deltas),
     }
-    losses = {name: Loss(_whole(total, of), count) for name, (total, count, of) in sums.items()}
-    if "labels" in batches:
-        losses["image"] = _image_loss(model, batches["labels"], multi=multi, weight=image_weight)
-    return losses
+    return {name: Loss(_whole(total, of), count) for name, (total, count, of) in sums.items()}
 
 
 def _image_loss(
@@ -129,18 +195,14 @@ MULTI: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _for_classify(stage: Stage1) -> Objective:
+def for_classify(stage: Stage1) -> Objective:
+    """Return stage I's objective with its settings."""
     return partial(classify, multi=stage.multi)
 
 
-def _for_joint(stage: Stage2) -> Objective:
+def for_joint(stage: Stage2) -> Objective:
+    """Return stage II's objective with its settings."""
     return partial(joint, image_weight=stage.image_weight, multi=stage.multi)
-
-
-OBJECTIVES: dict[str, Callable[[Any], Objective]] = {
-    "classify": _for_classify,
-    "joint": _for_joint,
-}
 
 
 def idle_parts(
@@ -150,7 +212,7 @@ def idle_parts(
 
     Args:
         model: what is trained.
-        objective: a name of OBJECTIVES.
+        objective: classify, joint or transfer.
         photos: whether its steps hold photos with labels.
     """
     if isinstance(model, PooledClassifier):
@@ -159,4 +221,6 @@ def idle_parts(
     if objective == "classify":
         own = (model.proposals, model.scores.foreground, model.scores.boxed, model.refine)
         return [*own, *model.pyramid.proposals_only]
+    if objective == "transfer":
+        return [model.scores]
     return [] if photos else [model.scores.labelled]

@@ -15,10 +15,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from components.shapes import NotFiniteError
 from components.train.checkpoint import read_tensors
+from components.train.optimizer import Optimizers
 from components.train.snapshot_folders import draft_of, finish
 from components.train.tensors import WeightsError, fit_tensors
 
@@ -37,7 +37,7 @@ class Snapshots:
     of_world: Literal["same", "any"] = "same"  # what it may go on from; any: other bits
 
     def save(
-        self, step: int, model: nn.Module, optimizer: AdamW, window: dict[str, Any]
+        self, step: int, model: nn.Module, optimizer: Optimizers, window: dict[str, Any]
     ) -> Path | None:
         """Keep the training as it is after `step` steps; every rank calls it. Rank 0: its place.
 
@@ -101,9 +101,9 @@ class Loaded:
     window: dict[str, Any]
     tensors: dict[str, Tensor]
 
-    def fill(self, optimizer: AdamW) -> None:
+    def fill(self, optimizer: Optimizers) -> None:
         """Give an optimizer its state back; its parameters are where they will be trained."""
-        for i, parameter in enumerate(_parameters(optimizer)):
+        for i, parameter in enumerate(optimizer.parameters()):
             prefix = f"optimizer/{i}/"
             own = {
                 k.removeprefix(prefix): t for k, t in self.tensors.items() if k.startswith(prefix)
@@ -113,24 +113,21 @@ class Loaded:
                 if there.shape == parameter.shape:
                     # The fused kernel walks raw memory: a state must lie as its parameter does.
                     there = torch.empty_like(parameter, dtype=there.dtype).copy_(there)
-                optimizer.state[parameter][name] = there
+                optimizer.state_of(parameter)[name] = there
 
 
-def _named(model: nn.Module, optimizer: AdamW) -> Iterator[tuple[str, Tensor]]:
+def _named(model: nn.Module, optimizer: Optimizers) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in model.state_dict().items():
         yield f"model/{name}", _plain(tensor)
-    for i, parameter in enumerate(_parameters(optimizer)):
-        for name, value in optimizer.state[parameter].items():
-            yield f"optimizer/{i}/{name}", _plain(value)
+    for i, parameter in enumerate(optimizer.parameters()):
+        for name, value in optimizer.state_of(parameter).items():
+            if isinstance(value, Tensor):  # SGD keeps None where a parameter had no gradient yet
+                yield f"optimizer/{i}/{name}", _plain(value)
 
 
 def _plain(tensor: Tensor) -> Tensor:
     """Return a copy in memory of its own, in rows, on the CPU."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def _parameters(optimizer: AdamW) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _finite(tensor: Tensor) -> bool:

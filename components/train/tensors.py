@@ -1,13 +1,32 @@
-"""Fit tensors of a file to a module: names and shapes must agree, or nothing is loaded."""
+"""Tensors of a file, read and fitted to a module: names and shapes agree, or none is loaded."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from components.train.weights_file import COUNTER, WeightsError, listed
+from components.train.weights_file import COUNTER, WeightsError, listed, read_header
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors file.
+
+    Raises:
+        WeightsError: the file is not in that format, or cut.
+    """
+    read_header(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: not a readable .safetensors file; got {error}. "
+            "Give a file written by safetensors."
+        ) from error
 
 
 def fit_tensors(
@@ -16,6 +35,7 @@ def fit_tensors(
     *,
     where: str,
     left_out: tuple[str, ...] = (),
+    assign: bool = False,
 ) -> None:
     """Copy tensors into a module by name.
 
@@ -24,6 +44,7 @@ def fit_tensors(
         tensors: by the module's names.
         where: the file, for the error.
         left_out: beginnings of names that may be given and are not taken.
+        assign: take the tensors themselves, for a target without memory of its own.
 
     Raises:
         WeightsError: names or shapes differ; the first ten of each kind are listed.
@@ -33,7 +54,7 @@ def fit_tensors(
     check_shapes(target, shapes, where=where, left_out=left_out)
     taken = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()
              if name in wanted}  # fmt: skip
-    target.load_state_dict(taken, strict=False)
+    target.load_state_dict(taken, strict=False, assign=assign)
 
 
 def check_shapes(

@@ -22,6 +22,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 COUNTER = "num_batches_tracked"  # of BatchNorm, a whole number; a fixed layer has none
 CONVERTED, ABOUT, CLASSES = "backbone.safetensors", "backbone.json", "vocabulary.json"
 MODEL_WEIGHTS, MODEL_RECORD = "model.safetensors", "model.json"
+CLASS_WEIGHTS = "classes.safetensors"  # of a model directory that was exported
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 BEGINNINGS = {  # of what people take for weights
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
@@ -72,9 +73,15 @@ def find_weights(place: Path) -> Path | None:
 
 
 def is_pickle(path: Path) -> bool:
-    """Say whether a file is a pickle, bare or inside the zip archive that torch.save writes."""
+    """Say whether a file is a pickle, bare or inside the zip archive that torch.save writes.
+
+    A .safetensors file whose header has 640 bytes begins with the same two: no pickle goes on
+    with zeros.
+    """
     with path.open("rb") as file:
         start = file.read(256)
+    if start[2:9] == b"\0\0\0\0\0\0{":
+        return False
     return start.startswith(PICKLES) or (start.startswith(b"PK\x03\x04") and b".pkl" in start)
 
 

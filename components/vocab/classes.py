@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +46,16 @@ class Vocabulary:
         try:
             return self.ids.index(class_id)
         except ValueError:
-            near = difflib.get_close_matches(class_id, self.ids, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has {len(self)} classes."
+            near = self.meant(class_id)
+            hint = f"Did you mean {near!r}?" if near else f"It has {len(self)} classes."
             raise VocabularyError(f"vocabulary: no such class; got {class_id!r}. {hint}") from None
+
+    def meant(self, class_id: str) -> str | None:
+        """Return the id that somebody may have meant: of the class so named, else one like it."""
+        name = name_of(class_id)
+        so_named = (i for i, text in zip(self.ids, self.names, strict=True) if text == name)
+        near = difflib.get_close_matches(class_id, self.ids, n=1)
+        return next(so_named, near[0] if near else None)
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> "Vocabulary":
@@ -89,6 +96,31 @@ class Vocabulary:
 def name_of(class_id: str) -> str:
     """Return the text after the first colon, or the whole id."""
     return class_id.partition(":")[2] or class_id
+
+
+def readable(known: Vocabulary) -> tuple[str, ...]:
+    """Return a text for people for each class: `level:name`, and its own id where two share one.
+
+    It is the id itself wherever a name was made of the id; ids of lists that come with weights
+    can be numbers (`imagenet:n01443537` reads `imagenet:goldfish`). No two texts are the same:
+    where names make two alike even so, the id stands as it is.
+    """
+    pairs = list(zip(known.ids, known.names, strict=True))
+    texts = [f"{i.partition(':')[0]}:{name}" if ":" in i else name for i, name in pairs]
+    told = [f"{text} ({name_of(i)})" for text, i in zip(texts, known.ids, strict=True)]
+    for longer in (told, known.ids):
+        while again := _doubles(texts, known.ids, longer):
+            for k in again:
+                texts[k] = longer[k]
+    return tuple(texts)
+
+
+def _doubles(texts: Sequence[str], ids: Sequence[str], longer: Sequence[str]) -> list[int]:
+    """Return the classes whose text is another's too, and neither its id nor the longer text."""
+    times = Counter(texts)
+    return [
+        k for k, text in enumerate(texts) if times[text] > 1 and text not in (ids[k], longer[k])
+    ]
 
 
 def union(first: Vocabulary, second: Vocabulary) -> Vocabulary:

@@ -7,8 +7,9 @@ import click
 
 from pipelines.cli import given
 from pipelines.cli.json_lines import write_event
+from pipelines.cli.out_folder import check_file, check_folder
 from pipelines.cli.work import WORK
-from pipelines.settings.problems import Problem, SettingsError, visible
+from pipelines.settings.problems import SettingsError, visible
 
 
 def _networks() -> list[str]:
@@ -46,9 +47,13 @@ def convert(
     process of its own, where none of its code runs. The result is for the setting
     backbone.weights.
     """
+    from components.train.weights_file import ABOUT, CLASSES, CONVERTED
+
     place = Path(out)
-    problems = _check_folder(place, overwrite=overwrite)
-    problems += _missing("FILE", file) + _missing("--classes", classes)
+    problems = check_folder(
+        place, by="convert", holds=(ABOUT, CLASSES, CONVERTED), overwrite=overwrite
+    )
+    problems += check_file(file, option="FILE") + check_file(classes, option="--classes")
     if problems:
         raise SettingsError(problems)
     made = WORK["convert"](Path(file), classes=Path(classes), out=place, network=backbone)
@@ -63,31 +68,3 @@ def convert(
     setting = f"backbone.weights={made.weights.absolute()}"  # paths start from the config's folder
     click.echo(f"Use it with: {shlex.quote(setting)}")
     return 0
-
-
-def _missing(where: str, name: str) -> list[Problem]:
-    if Path(name).is_file():
-        return []
-    what = "expected a file" if Path(name).is_dir() else "no such file"
-    return [Problem(where=where, what=what, got=str(Path(name).absolute()), do="Check the path.")]
-
-
-def _check_folder(path: Path, *, overwrite: bool) -> list[Problem]:
-    """Say why a folder cannot be written. One that we did not write is never replaced."""
-    from components.train.weights_file import ABOUT, CLASSES, CONVERTED
-
-    got = str(path.absolute())
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        what, do = "expected a folder", "Name a folder."
-        return [Problem(where="--out", what=what, got=got, do=do)]
-    if not path.absolute().parent.is_dir():
-        do = f"Make it: mkdir -p {path.absolute().parent}"
-        return [Problem(where="--out", what="its folder is not there", got=got, do=do)]
-    inside = {entry.name for entry in path.iterdir()} if path.is_dir() else set[str]()
-    if inside - {ABOUT, CLASSES, CONVERTED}:
-        what, do = "holds files that vocabox convert did not write", "Name another."
-        return [Problem(where="--out", what=what, got=got, do=do)]
-    if inside and not overwrite:
-        what, do = "is there already, and is kept", "Pass --overwrite, or name another."
-        return [Problem(where="--out", what=what, got=got, do=do)]
-    return []

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.data.check_source import Counted, Given, Part
 from components.data.readers import Coco, Csv, Folders, places
-from pipelines.recipes.joint_sets import drawn_classes, labels_teach
+from pipelines.recipes.set_checks import drawn_classes
 from pipelines.recipes.table import RECIPES
 from pipelines.settings.problems import Problem, SettingsError
 from pipelines.settings.reading import choose, read_page
@@ -68,7 +68,7 @@ def _part(path: str, cfg: Any) -> Part:
     section = path.split(".")[1]
     if section in SCORED:
         return "scored"
-    return "train" if section != "labels" or labels_teach(cfg) else "file"
+    return "train" if section != "labels" or cfg.labels_teach else "file"
 
 
 def of_files(

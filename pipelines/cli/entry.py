@@ -53,6 +53,12 @@ def _convert() -> click.Command:
     return convert
 
 
+def _export() -> click.Command:
+    from pipelines.cli.export_command import export
+
+    return export
+
+
 def _submit() -> click.Command:
     from pipelines.cli.submit_command import submit
 
@@ -96,6 +102,7 @@ COMMANDS: dict[str, Callable[[], click.Command]] = {
     "predict": _predict,
     "data": _data,
     "convert": _convert,
+    "export": _export,
     "submit": _submit,
     "status": _status,
     "logs": _logs,

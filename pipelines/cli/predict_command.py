@@ -37,6 +37,19 @@ SHOWN = 20  # pictures that could not be read, named one by one
     show_default=True,
     help="Most boxes written for a picture.",
 )
+@click.option(
+    "--parts",
+    type=given.Number(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Leave out a box if more than this share of it lies in a better box of its class, or of "
+    "that one in it; 0.6 is a good one for pictures, 1 keeps all.",
+)
+@click.option(
+    "--level",
+    default=None,
+    help="Name classes of this level only: imagenet, say, of a model that has coarse ones too.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is there under --out and --draw.")
 @given.store_option
 @given.json_option
@@ -59,9 +72,8 @@ def predict(*, model: str, images: tuple[str, ...], as_json: bool, **how: Any) -
             problems.append(Problem(where="--draw", what=what, got=got, do="Name a folder."))
     if problems:
         raise SettingsError(problems)
-    found = WORK["predict"](
-        place, pictures=pictures, out=out, draw=draw, score=how["score"], top=how["top"]
-    )
+    wanted = {name: how[name] for name in ("score", "top", "parts", "level")}
+    found = WORK["predict"](place, pictures=pictures, out=out, draw=draw, **wanted)
     bad = [(str(path), str(reason)) for path, reason in found.bad]
     if as_json:
         names = {"out": out.absolute(), "draw": draw.absolute() if draw else None}
@@ -75,7 +87,8 @@ def predict(*, model: str, images: tuple[str, ...], as_json: bool, **how: Any) -
         else:
             click.echo("No picture could be read; nothing was written.", err=True)
         if draw is not None and found.pictures:
-            click.echo(f"drawn with score >= {how['score']:g}: {draw}")
+            bare = f"; {found.bare} have no such box, see --score" if found.bare else ""
+            click.echo(f"drawn with score >= {how['score']:g}: {draw}{bare}")
         for path, reason in bad[:SHOWN]:
             click.echo(visible(f"left out: {path}: {reason}"), err=True)
         if len(bad) > SHOWN:

@@ -31,7 +31,7 @@ def _live(names: Sequence[str]) -> View:
     return LiveTable(names)
 
 
-NEXT = ("stage2.lr=1e-3", "stage2.lr=2e-3")  # a change to look at: one that was not given
+NEXT = ("lr=1e-3", "lr=2e-3")  # of the last training; a change to look at: one that was not given
 
 CLUSTER_GROWS_S = 300.0  # what a cluster that is to grow gets, to do so
 
@@ -110,7 +110,9 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     if as_json:
         write_event(finished_event(ended))
     else:
-        again, show = _commands(config, settings, how)
+        from pipelines.recipes.table import RECIPES  # known by now; --help does without
+
+        again, show = _commands(config, settings, how, trains=RECIPES[loaded.recipe].trains)
         again, show = (how["instead_of"], "") if how["instead_of"] else (again, show)
         say_ending(ended, again=again, show=show, store=store)
     return int(ended.code)
@@ -122,7 +124,9 @@ def _patience(how: Mapping[str, Any]) -> float:
     return usual if how["wait_for_nodes"] is None else float(how["wait_for_nodes"])
 
 
-def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) -> tuple[str, str]:
+def _commands(
+    config: str, settings: tuple[str, ...], how: Mapping[str, Any], *, trains: str
+) -> tuple[str, str]:
     """Return the command that goes on with this run, and one that shows a change of it."""
     cuts = {option: how[name] for option, name in given.CUTS.items()}
     place = {"--address": how["address"], "--executor": how["executor"]}
@@ -131,7 +135,7 @@ def _commands(config: str, settings: tuple[str, ...], how: Mapping[str, Any]) ->
     again = command("run", config, settings, store=how["store"], options=cuts | places)
     again += " --frozen" if how["frozen"] else ""
     again += " --insecure-cluster" if how["insecure"] else ""
-    change = next(text for text in NEXT if text not in settings)
+    change = next(text for text in (f"{trains}.{new}" for new in NEXT) if text not in settings)
     parts = {option: cuts[option] for option in ("--until", "--only")}
     shown = changed(settings, change)
     return again, command("show", config, shown, store=how["store"], options=parts)

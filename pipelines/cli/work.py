@@ -70,6 +70,36 @@ def convert(source: Path, **how: Any) -> Any:
         raise SettingsError([Problem.told(text)]) from error
 
 
+def export(model: Path, *, classes: Path | None, **how: Any) -> Any:
+    """Write a detector's classes as rows; what is wrong with a source is the user's to know."""
+    from components.models.class_weights import ClassWeightsError
+    from components.models.pretrained_trunks import MissingExtraError
+    from components.models.two_stage import NoTrunkFeatureError
+    from components.train.checkpoint import ModelError
+    from components.train.weights_file import DamagedError, WeightsError
+    from components.transfer.source import SourceError
+    from components.vocab.class_list import read_class_list
+    from components.vocab.classes import VocabularyError
+    from pipelines.nodes.export import export_rows as work
+    from pipelines.settings.problems import Problem, SettingsError
+
+    try:
+        ids = None if classes is None else read_class_list(classes).ids
+        return work(model, ids=ids, **how)
+    except DamagedError:
+        raise  # a result of ours: not for the user to mend
+    except (
+        ClassWeightsError,
+        MissingExtraError,
+        ModelError,
+        NoTrunkFeatureError,
+        SourceError,
+        VocabularyError,
+        WeightsError,
+    ) as error:
+        raise SettingsError([Problem.told(str(error))]) from error
+
+
 def submission(loaded: Any, **how: Any) -> Any:
     """Return what a cluster is sent for a loaded config."""
     from pipelines.runs.submission import submission_of as work
@@ -232,6 +262,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "predict": predict,
     "convert": convert,
+    "export": export,
     "submission": submission,
     "jobs": jobs,
     "send": send,

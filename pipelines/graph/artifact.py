@@ -17,12 +17,21 @@ class ArtifactKind:
 FILES = ArtifactKind(name="files")
 LISTING = ArtifactKind(name="listing", needs=("list.json",))  # a JSON list: elements of a map
 SHARDS = ArtifactKind(name="shards", needs=("record.json", "index.parquet", "vocabulary.json"))
+HIERARCHY = ArtifactKind(name="hierarchy", needs=("hierarchy.parquet",))
 WEIGHTS = ArtifactKind(
     name="weights", stage="train", needs=("model.safetensors", "model.json", "vocabulary.json")
 )
+ROWS = ArtifactKind(name="rows", needs=("source.safetensors", "vocabulary.json"))
+FEATURES = ArtifactKind(name="features", needs=("features.safetensors", "vocabulary.json"))
+TRANSFER = ArtifactKind(
+    name="transfer", stage="train", needs=("transfer.safetensors", "transfer.json")
+)
 DETECTIONS = ArtifactKind(name="detections", stage="eval", needs=("*.parquet",))
 REPORT = ArtifactKind(name="report", stage="eval", needs=("*",))
-KINDS = {kind.name: kind for kind in (FILES, LISTING, SHARDS, WEIGHTS, DETECTIONS, REPORT)}
+ALL = (
+    FILES, LISTING, SHARDS, HIERARCHY, WEIGHTS, ROWS, FEATURES, TRANSFER, DETECTIONS, REPORT,
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in ALL}
 
 
 def missing(kind: ArtifactKind, names: tuple[str, ...]) -> list[str]:

@@ -203,6 +203,7 @@ class Graph:
     nodes: tuple[Node, ...]
     recipe: str
     keyed_versions: tuple[str, ...] = ()  # of these another major.minor is another key
+    model: str = ""  # name of the node whose artifact a run keeps as its model; empty: none
 
     def every(self) -> tuple[Node, ...]:
         """Return all nodes, inputs before users, each once; a cycle is left for the checks."""

@@ -44,7 +44,8 @@ def evaluate(task: Task) -> dict[str, Any]:
 
     cfg: Evaluate = task.cfg
     record = read_record(task.path("model"))
-    met = {"boxed": frozenset(record.boxed.ids), "labelled": frozenset(record.labelled.ids)}
+    known = frozenset((*record.boxed.ids, *record.labelled.ids))
+    met = {"boxed": frozenset(record.training.get("boxed", record.boxed.ids)), "labelled": known}
     metrics: dict[str, float | None] = {}
     told = Told(task, cfg.groups, met)
     main = next(

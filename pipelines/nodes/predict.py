@@ -2,15 +2,14 @@
 
 import json
 import os
-import shutil
-import sys
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pipelines.nodes.progress_lines import ProgressLines
+from pipelines.nodes.whole_outputs import whole_file, whole_folder
 from pipelines.settings.problems import Problem, SettingsError
 
 if TYPE_CHECKING:
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
 
     from components.eval.detections import Detections
     from components.models.two_stage import Detector
+    from components.train.checkpoint import Record
+    from components.vocab.classes import Vocabulary
 
 BATCH = 1  # pictures at once: on a CPU larger batches are slower, their maps leave the caches
 FLOOR = 1e-4  # least score of a box that is written
 LONGEST_STEM = 200  # bytes of a picture's name that its drawn copy keeps
-PATIENCE = 2.0  # seconds before progress is told
+LOOKED_AT = 1000  # boxes of a picture that are compared where parts are left out
 Say = Callable[[int, int], None]  # pictures done, of how many
 
 
@@ -32,6 +33,7 @@ class Predicted:
 
     pictures: int = 0
     boxes: int = 0
+    bare: int = 0  # pictures drawn without a box
     bad: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
 
 
@@ -56,6 +58,8 @@ def predict(
     draw: Path | None,
     score: float,
     top: int,
+    parts: float = 1.0,
+    level: str | None = None,
     say: Say | None = None,
 ) -> Predicted:
     """Find boxes in pictures; either both `out` and the drawings are there afterwards, or neither.
@@ -66,10 +70,14 @@ def predict(
         model: a model directory with all parts of a detector.
         pictures: files; one that is no readable picture is left out, with the reason.
         out: JSON file to write, replaced if there: COCO results with two names more, where
-            category_id is the place of the class in the model's vocabulary.json, from 1.
+            category_id is the place of the class in the model's vocabulary.json, from 1, and
+            category_name its level and name.
         draw: folder for copies with boxes; files of other names in it stay.
         score: least score of a box that is drawn.
         top: most boxes of a picture.
+        parts: a box of which more than this share lies in a better box of its class, or that has
+            so much of a better one inside it, is left out; 1 keeps all.
+        level: only classes of this level are named; None: all.
         say: told how far it is; None writes lines to stderr, once it takes seconds.
 
     Raises:
@@ -77,35 +85,54 @@ def predict(
             cannot find boxes.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch comes in: do not spin
-    from components.train.checkpoint import load_model
-    from components.vocab.classes import union
+    from components.vocab.classes import readable, union
 
-    problems = _problems(pictures, out=out, draw=draw)
-    if problems:
+    if problems := _problems(pictures, out=out, draw=draw):
         raise SettingsError(problems)
-    detector, record = load_model(model)
-    if "proposals" not in record.parts:
-        do = "Name the model of stage 2."
-        what = "this model was trained to classify, not to find boxes"
-        raise SettingsError([Problem(where="MODEL", what=what, got=str(model), do=do)])
+    detector, record = _finder(model)
     known = union(record.boxed, record.labelled)
-    tell = say or _Lines()
+    names, asked = readable(known), _asked(known, level)
+    tell = say or ProgressLines()
     done = Predicted()
-    with suppress(_NothingReadError), _whole_file(out) as file, _whole_folder(draw) as folder:
+    with suppress(_NothingReadError), whole_file(out) as file, whole_folder(draw) as folder:
         file.write("[")
         for batch in _batches(pictures, done, tell):
-            found = _found(detector, batch, ids=known.ids, size=record.size, top=top)
-            for row in _results(found, batch, ids=known.ids):
-                file.write(f"{',' if done.boxes else ''}\n{json.dumps(row)}")
-                done.boxes += 1
+            found = _found(
+                detector, batch, known=known.ids, asked=asked, size=record.size, top=top,
+                parts=parts,
+            )  # fmt: skip
+            done.boxes += _write(file, _results(found, batch, names=names), after=done.boxes)
             if folder is not None:
-                _draw(folder, found, batch, ids=known.ids, score=score)
+                done.bare += _draw(folder, found, batch, names=names, score=score)
             done.pictures += len(batch)
         if not done.pictures:
             raise _NothingReadError  # leaves no file behind
         file.write("\n]\n")
     tell(len(pictures), len(pictures))
     return done
+
+
+def _finder(model: Path) -> "tuple[Detector, Record]":
+    from components.train.checkpoint import load_model
+
+    detector, record = load_model(model)
+    if "proposals" not in record.parts:
+        do = "Name the model of stage 2."
+        what = "this model was trained to classify, not to find boxes"
+        raise SettingsError([Problem(where="MODEL", what=what, got=str(model), do=do)])
+    return detector, record
+
+
+def _asked(known: "Vocabulary", level: str | None) -> list[int]:
+    """Return the places of the classes of a level."""
+    of = [class_id.partition(":")[0] for class_id in known.ids]
+    if level is not None and level not in of:
+        from components.vocab.shared_classes import listed
+
+        bare = set(known.ids)  # an id without a colon is a level of its own, named last
+        do = f"Name one of {listed(sorted(set(of), key=lambda name: (name in bare, name)))}."
+        raise SettingsError([Problem(where="--level", what="no class has it", got=level, do=do)])
+    return [k for k, own in enumerate(of) if level in (None, own)]
 
 
 def _problems(pictures: Sequence[Path], *, out: Path, draw: Path | None) -> list[Problem]:
@@ -141,32 +168,42 @@ def _batches(pictures: Sequence[Path], done: Predicted, say: Say) -> Iterator[li
 
 
 def _found(
-    detector: "Detector", batch: list[_Read], *, ids: Sequence[str], size: int, top: int
+    detector: "Detector",
+    batch: list[_Read],
+    *,
+    known: Sequence[str],
+    asked: Sequence[int],
+    size: int,
+    top: int,
+    parts: float,
 ) -> "Detections":
     """Return the detections of a batch, in pixels of the pictures; `image` is the place in it."""
     import numpy as np
 
-    from components.boxes.suppress import suppress
+    from components.boxes.suppress import suppress, without_parts
     from components.data.augment import back
     from components.eval.detections import Detections
     from components.models.scores import fuse
 
+    ids = [known[k] for k in asked]
     shown, views = _shown(detector, batch, size=size)
-    parts: list[Detections] = []
+    found: list[Detections] = []
     for i, regions in enumerate(detector.regions(shown)):
         scores = fuse(regions, boxed=detector.boxed, labelled=detector.labelled, ids=ids)
-        kept = suppress(regions.boxes, scores, top=top, floor=FLOOR)
+        looked_at = top if parts == 1 else max(top, LOOKED_AT)
+        kept = suppress(regions.boxes, scores, top=looked_at, floor=FLOOR)
+        kept = without_parts(kept, over=parts, top=top)
         height, width, _ = batch[i].pixels.shape
         boxes = back(kept.boxes.cpu().numpy(), views[i])
-        parts.append(
+        found.append(
             Detections(
                 image=np.full(len(boxes), i, np.int64),
-                category=kept.classes.cpu().numpy(),
+                category=np.asarray(asked, np.int64)[kept.classes.cpu().numpy()],
                 score=kept.scores.cpu().numpy().astype(np.float32),
                 boxes=boxes.clip(0, np.array([width, height] * 2, np.float32)),
             )
         )
-    return Detections.join(parts)
+    return Detections.join(found)
 
 
 def _shown(
@@ -180,52 +217,54 @@ def _shown(
     from components.data.views import PlainView
 
     view = PlainView(size=size, pad_to=detector.row.pad_to)
-    shown = [
-        show(
-            read.pixels,
-            look_of(
-                view,
-                width=read.pixels.shape[1],
-                height=read.pixels.shape[0],
-                seed=0,
-                step=0,
-                epoch=0,
-                row=0,
-            ),
-        )
-        for read in batch
-    ]
+    shown: list[Any] = []
+    for read in batch:
+        height, width, _ = read.pixels.shape
+        look = look_of(view, width=width, height=height, seed=0, step=0, epoch=0, row=0)
+        shown.append(show(read.pixels, look))
     image, sizes = lay(shown, side=canvas_of(view, seed=0, step=0))
     return replace(Batch.of_pictures(image), image_size=sizes), [one.view for one in shown]
 
 
 def _results(
-    found: "Detections", batch: list[_Read], *, ids: Sequence[str]
+    found: "Detections", batch: list[_Read], *, names: Sequence[str]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield one object a detection; its class with the level: two may share a name."""
     from components.eval.detections import coco_results
 
     images = [read.image_id for read in batch]
-    rows = coco_results(found, images=images, categories=list(range(1, len(ids) + 1)))
+    rows = coco_results(found, images=images, categories=list(range(1, len(names) + 1)))
     for i, row in zip(found.image.tolist(), rows, strict=True):
-        more = {"file_name": str(batch[i].path), "category_name": ids[row["category_id"] - 1]}
+        more = {"file_name": str(batch[i].path), "category_name": names[row["category_id"] - 1]}
         yield row | more
 
 
+def _write(file: TextIO, rows: Iterable[Mapping[str, Any]], *, after: int) -> int:
+    """Write elements of a JSON list; return how many. `after`: elements that are there."""
+    count = 0
+    for row in rows:
+        file.write(f"{',' if after + count else ''}\n{json.dumps(row)}")
+        count += 1
+    return count
+
+
 def _draw(
-    folder: Path, found: "Detections", batch: list[_Read], *, ids: Sequence[str], score: float
-) -> None:
-    """Write a copy of each picture with the boxes a person would look at."""
+    folder: Path, found: "Detections", batch: list[_Read], *, names: Sequence[str], score: float
+) -> int:
+    """Write a copy of each picture with the boxes a person would look at; count those without."""
     from components.data.draw_boxes import Box, draw_boxes, jpeg
 
+    bare = 0
     for i, read in enumerate(batch):
         here = found.where((found.image == i) & (found.score >= score))
         boxes = [
-            Box(corners=tuple(corners), class_id=ids[int(c)], score=float(s))
+            Box(corners=tuple(corners), class_id=names[int(c)], score=float(s))
             for corners, c, s in zip(here.boxes.tolist(), here.category, here.score, strict=True)
         ]
+        bare += not boxes
         name = _drawn_name(read.image_id, read.path)
         (folder / name).write_bytes(jpeg(draw_boxes(read.pixels, boxes)))
+    return bare
 
 
 def _drawn_name(image_id: int, path: Path) -> str:
@@ -236,60 +275,3 @@ def _drawn_name(image_id: int, path: Path) -> str:
     stem = os.fsdecode(os.fsencode(path.stem)[:LONGEST_STEM])
     plain = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "_" for c in stem)
     return f"{plain}_{image_id}.jpg"
-
-
-@contextmanager
-def _whole_file(path: Path) -> Generator[TextIO]:
-    """Give a file to write that takes its name when all is written, and is gone otherwise."""
-    path = path.resolve()  # behind a link
-    half = path.with_name(f".{os.getpid()}.half")
-    try:
-        with half.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-
-
-@contextmanager
-def _whole_folder(path: Path | None) -> Generator[Path | None]:
-    """Give a folder to fill, whose files move to `path` when all are written; None for None."""
-    if path is None:
-        yield None
-        return
-    was_there = path.is_dir()
-    half = (path if was_there else path.absolute().parent) / f".{os.getpid()}.pictures.half"
-    half.mkdir()
-    try:
-        yield half
-        if was_there:
-            for file in half.iterdir():
-                file.replace(path / file.name)
-        else:
-            half.rename(path)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
-
-
-class _Lines:
-    """Tells of progress on stderr: in place on a terminal, else a line every ten seconds."""
-
-    def __init__(self) -> None:
-        self.start = self.told = time.monotonic()
-        self.open = False
-
-    def __call__(self, done: int, total: int) -> None:
-        now, terminal = time.monotonic(), sys.stderr.isatty()
-        ended = done == total
-        due = now - self.told >= (0.5 if terminal else 10.0)
-        if ended and self.open:
-            sys.stderr.write(f"\r{done}/{total} pictures\n")
-        elif not ended and due and now - self.start >= PATIENCE:
-            rate = done / (now - self.start)
-            left = f", {(total - done) / rate:.0f} s left" if rate else ""
-            text = f"{done}/{total} pictures, {rate:.1f}/s{left}"
-            sys.stderr.write(f"\r{text:<60}" if terminal else f"{text}\n")
-            self.told, self.open = now, terminal
-        sys.stderr.flush()

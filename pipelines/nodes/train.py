@@ -1,4 +1,4 @@
-"""Shards (+ Weights) -> Weights: the two stages of paper 5, each a gang of workers."""
+"""Shards (+ Weights, rows) -> Weights: the trainings of papers 4 and 5, each a gang of workers."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.failures import Budget
 from cluster.workers import Group, run_group
-from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
+from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2, TransferStage
 from components.train.snapshot_folders import Found, newest
 from pipelines.graph.node import AtHand, Here, Task
 
@@ -42,6 +42,19 @@ class TrainJointly:
         return self.stage.world
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainTransfer:
+    """Paper 4: the network, how it is trained, and how its rows are made of a classifier's."""
+
+    backbone: Small | Resnet | Lite0
+    stage: TransferStage
+
+    @property
+    def world(self) -> int:
+        """Return the number of workers, which is part of the result."""
+        return self.stage.world
+
+
 def classify(task: Task) -> dict[str, Any]:
     """Train stage I on image labels; write its model."""
     return _train(task, classify_worker, ("labels",))
@@ -50,6 +63,11 @@ def classify(task: Task) -> dict[str, Any]:
 def train_jointly(task: Task) -> dict[str, Any]:
     """Train stage II on boxes and image labels; write the detector."""
     return _train(task, joint_worker, ("boxes", "labels", "start"))
+
+
+def train_transfer(task: Task) -> dict[str, Any]:
+    """Train on boxes and a classifier's rows; write the detector and the transfer."""
+    return _train(task, transfer_worker, ("boxes", "start", "hierarchy"), {"source": "rows"})
 
 
 def classify_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
@@ -66,6 +84,14 @@ def joint_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
 
     with _at_hand(arg, rank=group.rank) as own:
         return _go_on(train_stage2, own, group)
+
+
+def transfer_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
+    """Run one worker of a detector with transferred rows."""
+    from components.train.transfer_worker import train_transfer as train
+
+    with _at_hand(arg, rank=group.rank) as own:
+        return _go_on(train, own, group)
 
 
 def _at_hand(arg: Mapping[str, Any], *, rank: int) -> AbstractContextManager[dict[str, Any]]:
@@ -113,8 +139,12 @@ def _set_aside(aside: Aside, group: Group, folder: Path, wrong: str) -> None:
     group.note(f"its checkpoint {folder.name} is damaged ({wrong}); it was moved to {place}")
 
 
-def _train(task: Task, worker: Any, artifacts: tuple[str, ...]) -> dict[str, Any]:
-    places: dict[str, Path] = {n: task.path(n) for n in artifacts if n in task.inputs}
+def _train(
+    task: Task, worker: Any, artifacts: tuple[str, ...], named: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Train in a gang of workers; `named` are a job's places that inputs have other names for."""
+    inputs = {name: name for name in artifacts} | dict(named or {})
+    places: dict[str, Path] = {n: task.path(i) for n, i in inputs.items() if i in task.inputs}
     if "weights" in task.inputs:
         places["weights"] = task.files("weights")["file"]
     run_on, cfg = task.run_on, task.cfg

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.graph.node import Graph
-from pipelines.recipes import joint, joint_checks
+from pipelines.recipes import joint, joint_checks, weight_transfer, weight_transfer_checks
 from pipelines.recipes.joint_settings import JointConfig
+from pipelines.recipes.weight_transfer_settings import WeightTransferConfig
 from pipelines.settings.problems import Problem
 
 
@@ -18,8 +19,9 @@ class Recipe:
     schema: type[Any]
     problems: Callable[[Any, Path], list[Problem]]
     build: Callable[[Any, Path], Graph]
-    names_files: tuple[str, ...]  # sections that can be looked at while others are wrong
+    names_files: tuple[str, ...]  # settings that can be looked at while other sections are wrong
     needs: tuple[str, ...]  # sections that may not be left out, and may be empty
+    trains: str  # section of the training that makes the detector
 
 
 RECIPES: dict[str, Recipe] = {
@@ -29,5 +31,14 @@ RECIPES: dict[str, Recipe] = {
         build=joint.build,
         names_files=("sources", "draw"),
         needs=("stage2",),
+        trains="stage2",
+    ),
+    "weight_transfer": Recipe(
+        schema=WeightTransferConfig,
+        problems=weight_transfer_checks.problems,
+        build=weight_transfer.build,
+        names_files=("sources", "draw", "rows.file", "rows.classes", "classes", "hierarchy"),
+        needs=("detector",),
+        trains="detector",
     ),
 }

@@ -19,12 +19,12 @@ from markupsafe import Markup
 from pipelines.report.bars import counts_svg, shares_svg
 from pipelines.report.curves import Chart, Line, chart_svg, drawable, short
 from pipelines.report.drawing import graph_svg
-from pipelines.report.parts import ClassRow, PackedSet, Page, Points, Previous, Scored
+from pipelines.report.parts import ClassRow, PackedSet, Page, Points, Previous, Scored, Transferred
 from pipelines.report.safe_text import told
 
 MOST_CLASSES = 2000  # rows of a table; a vocabulary can have 21,841
 HEADLINE = (
-    ("novel/AP50", "AP50, classes with image labels only"),
+    ("novel/AP50", "AP50, classes without boxes"),
     ("seen/AP50", "AP50, classes with boxes"),
     ("coco/AP", "AP, all classes"),
     ("coco/AP50", "AP50, all classes"),
@@ -70,6 +70,7 @@ def render(page: Page) -> str:
         graph=Markup(graph_svg(page.nodes)),  # noqa: S704  escaped where it is made
         training=_training(page.curves),
         metrics=_grouped(page.metrics),
+        neighbors=_neighbors(page.transferred),
         recall=[_precision_recall(scored) for scored in page.scored],
         ranked=[sorted(scored.classes, key=_rank)[:MOST_CLASSES] for scored in page.scored],
         shares=[_shares(scored.shares) for scored in page.scored],
@@ -152,6 +153,16 @@ def _training(curves: Mapping[str, Mapping[str, Points]]) -> list[Figure]:
                 chart = Chart(title=f"{node}: {what}", x_text="steps", lines=lines)
                 figures.append(_figure(chart))
     return figures
+
+
+def _neighbors(found: Transferred | None) -> list[Figure]:
+    """Return a chart of the neighbours that were kept, beside all that could be."""
+    if found is None or len(found.kept) < 2:
+        return []
+    every = [(k, k) for k, _ in found.kept]
+    lines = [Line(name="kept", points=found.kept), Line(name="all", points=every)]
+    title = f"neighbours kept by {found.method}, of the k nearest (mean of {found.asked} classes)"
+    return [_figure(Chart(title=title, x_text="k", lines=lines))]
 
 
 def _precision_recall(scored: Scored) -> list[Figure]:

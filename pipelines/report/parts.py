@@ -116,6 +116,18 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Transferred:
+    """What became of a classifier's rows (paper 4, Figure 4 and Table 3)."""
+
+    method: str
+    classes: int  # of the classifier
+    shared: int  # of them with boxes
+    asked: int  # classes whose neighbours were counted
+    kept: Points  # k, how many of the k nearest are the same in both
+    lengths: Mapping[str, Mapping[str, float]]  # of what -> shared mean, shared variance, novel ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Previous:
     """The run before this one, and what it did otherwise."""
 
@@ -138,6 +150,7 @@ class Page:
     commands: Sequence[str]
     sets: Sequence[PackedSet] = ()
     scored: Sequence[Scored] = ()
+    transferred: Transferred | None = None
     previous: Previous | None = None
     reason: str = ""
     notes: Sequence[str] = ()

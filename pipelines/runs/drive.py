@@ -198,7 +198,7 @@ class _Run:
                 for name, n in outcome.nodes.items()
             },
             metrics=metrics,
-            model=keep_model(directory, outcome.artifacts),
+            model=keep_model(directory, outcome.artifacts, of=self.loaded.graph.model),
             report=write_report(
                 self.loaded,
                 directory,

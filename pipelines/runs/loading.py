@@ -64,7 +64,7 @@ def load(config: Path, overrides: Sequence[str] = (), *, root: Path | None = Non
 
 def _of_files(page: Page, overrides: Sequence[str], *, recipe: Recipe, root: Path) -> list[Problem]:
     """Return what is wrong with the files that a page names, although other settings are wrong."""
-    ours = (*recipe.names_files, "recipe")
+    ours = {*(name.partition(".")[0] for name in recipe.names_files), "recipe"}
     values = {name: dict[str, Any]() for name in recipe.needs}
     values |= {name: value for name, value in page.values.items() if name in ours}
     kept = [text for text in overrides if text.partition("=")[0].split(".")[0] in ours]

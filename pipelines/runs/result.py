@@ -21,26 +21,28 @@ from pipelines.runs.packed_sets import packed_sets
 from pipelines.runs.previous import previous_run
 from pipelines.runs.scored_sets import scored_sets
 from pipelines.runs.spelled import command
+from pipelines.runs.transferred import transfer_metrics, transferred
 
 T = TypeVar("T")
-MODEL, SCORES = "stage2", "evaluate"  # nodes
+SCORES, ANALYSIS = "evaluate", "analysis"  # nodes
 
 
 def metrics_of(artifacts: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the metrics of the evaluation, if it is there; a mean over nothing is None."""
-    place = artifacts.get(SCORES)
-    if place is None:
-        return {}
-    found = json.loads((place / "metrics.json").read_text())
+    """Return the metrics of evaluation and analysis, where there; a mean over nothing is None."""
+    found: dict[str, float | None] = {}
+    if (place := artifacts.get(SCORES)) is not None:
+        found |= json.loads((place / "metrics.json").read_text())
+    if (place := artifacts.get(ANALYSIS)) is not None:
+        found |= transfer_metrics(place)
     return {
         name: value if value is not None and math.isfinite(value) else None
         for name, value in found.items()
     }
 
 
-def keep_model(directory: RunDirectory, artifacts: Mapping[str, Path]) -> str | None:
-    """Copy the last model into the run's directory; return its place."""
-    place = artifacts.get(MODEL)
+def keep_model(directory: RunDirectory, artifacts: Mapping[str, Path], *, of: str) -> str | None:
+    """Copy the model, the artifact of node `of`, into the run's directory; return its place."""
+    place = artifacts.get(of)
     if place is None:
         return None
     half = directory.path / ".model"
@@ -79,7 +81,7 @@ def write_report(
 ) -> str:
     """Write the run's page; return its place. A part that cannot be had is a note on it."""
     commands = [command("show", str(loaded.file), loaded.overrides, store=store.uri)]
-    if MODEL in outcome.artifacts:
+    if loaded.graph.model in outcome.artifacts:
         predict = command("predict", str(directory.model))
         commands.insert(0, f"{predict} PICTURES --out detections.json --draw pictures")
     parts = _Parts()
@@ -95,6 +97,9 @@ def write_report(
         curves=parts.take("curves", lambda: _curves(directory, planned, made), {}),
         sets=parts.take("data", lambda: packed_sets(loaded.graph, outcome.artifacts), []),
         scored=parts.take("scores", lambda: scored_sets(scores) if scores else [], []),
+        transferred=parts.take(
+            "transfer", lambda: transferred(outcome.artifacts.get(ANALYSIS)), None
+        ),
         previous=parts.take("previous run", lambda: _previous(loaded, directory, store), None),
         settings=loaded.resolved,
         commands=commands,

@@ -28,10 +28,11 @@ A name is what you write on the page, section by section, or on the command line
 TITLES = "| setting | takes | default | meaning |\n|---|---|---|---|\n"
 
 
-def as_markdown(schema: type[Any]) -> str:
-    """Return a page with a table for each dataclass of a schema, under every name it has."""
+def as_markdown(*schemas: type[Any]) -> str:
+    """Return a page with a table for each dataclass of the schemas, under every name it has."""
     places: dict[type[Any], list[str]] = {}
-    _find(schema, "", places)
+    for schema in schemas:
+        _find(schema, "", places)
     return HEAD + "".join(_table(cls, names) for cls, names in places.items())
 
 
@@ -67,7 +68,7 @@ def _parts(hint: Any, at: str) -> Iterator[tuple[str, type[Any]]]:
 def _table(cls: type[Any], names: list[str]) -> str:
     hints = get_type_hints(cls, include_extras=True)
     said = field_comments(cls)
-    head = ", ".join(f"`{name}`" for name in names if name) or "The page"
+    head = ", ".join(f"`{name}`" for name in dict.fromkeys(names) if name) or _page(hints)
     if any(_chooses(item) for item in dataclasses.fields(cls)):
         head += f" of kind {kind_of(cls)}"
     table = ""
@@ -79,6 +80,11 @@ def _table(cls: type[Any], names: list[str]) -> str:
         row = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
         table += f"| {row} |\n"
     return f"\n## {head}\n\n{first_line(cls)}.\n\n{TITLES}{table}"
+
+
+def _page(hints: dict[str, Any]) -> str:
+    recipe = get_args(hints.get("recipe"))
+    return f"The page of recipe {recipe[0]}" if recipe else "The page"
 
 
 def _chooses(item: "dataclasses.Field[Any]") -> bool:

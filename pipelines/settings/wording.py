@@ -54,6 +54,8 @@ def expected(hint: Any) -> str:
     words = _OF.get(get_origin(bare), _of_plain)(bare)
     if known.least:
         words += ", not empty" if bare is str else f", {known.least} or more"
+    if known.most is not None:
+        words += f", {known.most} at most"
     low, high = (number_text(end[0]) if end else "" for end in (known.low, known.high))
     if known.low and known.high:
         return f"{words} in {known.low[1]}{low}, {high}{known.high[1]}"

@@ -104,11 +104,47 @@ def _labels(place: Path) -> Any:
     return [check for _, check in found.kinds]
 
 
+def _table(place: Path) -> Any:
+    """Read a table of embeddings; return the size of its rows, or what is wrong."""
+    from components.train.source_file import open_source
+    from components.transfer.source import SourceError
+
+    try:
+        return list(open_source(place).weights.weight.shape)
+    except SourceError as error:
+        return str(error)
+
+
+def _transfer(place: Path) -> Any:
+    """Load a fitted transfer; return what is wrong with it."""
+    from components.train.transfer_file import load_transfer
+    from components.train.weights_file import WeightsError
+
+    try:
+        return load_transfer(place).record.inputs
+    except WeightsError as error:
+        return str(error)
+
+
+def _edges(place: Path) -> Any:
+    """Read a table of edges; return how many classes it has, or what is wrong."""
+    from components.data.hierarchies import EdgesReader, graph_of
+    from components.data.sources.label_problems import DataError
+
+    try:
+        return len(graph_of(EdgesReader(), {"table": place}))
+    except DataError as error:
+        return str(error)
+
+
 PROBES: dict[str, Callable[[Path], Any]] = {
     "labels": _labels,
     "picture": _picture,
     "folder": _folder,
     "shards": _shards,
+    "table": _table,
+    "transfer": _transfer,
+    "edges": _edges,
 }
 
 
@@ -122,6 +158,11 @@ def _main(name: str, places: list[Path]) -> None:
         import pandas  # noqa: F401
         import pyarrow.dataset
         import pyarrow.pandas_compat  # noqa: F401
+    if name in ("table", "transfer"):
+        import components.train.source_file
+        import components.train.transfer_file
+    if name == "edges":
+        import components.data.sources.edge_table  # noqa: F401
     for place in places:
         if os.fork() == 0:
             try:

@@ -108,6 +108,15 @@ def test_B88_pickles_are_opened_in_one_place() -> None:
     assert found == ["components/train/unpickle.py"]
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_B88_a_header_as_long_as_a_pickle_begins_is_no_pickle(tmp_path: Path, length: int) -> None:
+    entry = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(raw(entry.ljust(length).encode(), numbers=bytes(4)))
+    assert path.read_bytes()[0] == 0x80
+    assert list(read_header(path).tensors) == ["w"]
+
+
 def test_B89_a_file_given_is_cut(golden: Golden) -> None:
     save_file(trunk(), "whole.safetensors")
     data = Path("whole.safetensors").read_bytes()

@@ -2,157 +2,42 @@
 
     python -m tests.bench.claims                     the claims, and how long each takes
     python -m tests.bench.claims joint [--seeds 3]   paper 5 on the drawn world
+    python -m tests.bench.claims weight_transfer     paper 4 on the drawn world
+    python -m tests.bench.claims real_weights --data TINY_IMAGENET   paper 4, a real classifier
 
-Arms are settings of the shipped config, run in a store of their own (--store keeps it); what arms
-share is computed once. Where an arm has a choice (the weight of the image loss), it is made on
-the tune part. Exit code 1 when a claim does not hold.
+Arms are settings of a page, run in a store of their own (--store keeps it); what arms share is
+computed once. Exit code 1 when a claim does not hold.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from pipelines.graph.cuts import Cuts
-from pipelines.runs.drive import drive
-from pipelines.runs.loading import load
-
-FIRST_RUN = Path(__file__).parents[2] / "configs" / "first_run.yaml"
-WEIGHTS = (0.1, 1.0)
-CHOOSE_BY = "val/novel_AP50"
-Metrics = dict[str, float]
-LOCAL = (
-    "tracking.kind=none",
-    "evaluate.pictures=0",
-    "run_on.stage1.local=true",
-    "run_on.stage2.local=true",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """One row of the table: settings laid over first_run, and the weights it may choose from."""
-
-    settings: tuple[str, ...] = ()
-    weights: tuple[float, ...] = WEIGHTS
-
-
-def _doubled(name: str) -> str:
-    steps = load(FIRST_RUN).resolved[name]
-    return f"{name}={2 * int(steps)}"
-
-
-def joint_arms() -> dict[str, Arm]:
-    """Return the arms of paper 5's ablation, and the controls printed beside them."""
-    return {
-        "full": Arm(),
-        "without the reformulation": Arm(settings=("stage1.form=pooled",)),
-        "without stage I": Arm(settings=("stage1=null",)),
-        "without stage I, stage II doubled": Arm(
-            settings=("stage1=null", _doubled("stage2.steps"))
-        ),
-        "stage I, then boxes only": Arm(weights=(0.0,)),
-    }
-
-
-def run_arm(arm: Arm, *, weight: float, seed: int, store: Path) -> Metrics:
-    """Run one arm with one weight and one seed; return its metrics."""
-    overrides = [
-        f"draw.seed={seed}",
-        f"stage2.seed={seed}",
-        f"stage2.image_weight={weight}",
-        *LOCAL,
-    ]
-    if "stage1=null" not in arm.settings:
-        overrides.append(f"stage1.seed={seed}")
-    overrides += arm.settings
-    loaded = load(FIRST_RUN, overrides)
-    finished = drive(
-        loaded, store=str(store), emit=lambda event: None, cuts=Cuts(), executor="inline"
-    )
-    if finished.status != "done":
-        raise RuntimeError(f"{arm}: {finished.reason}")
-    return {name: value for name, value in finished.metrics.items() if value is not None}
-
-
-def measure(
-    arms: dict[str, Arm], *, seeds: int, store: Path, say: Callable[[str], None]
-) -> dict[str, list[dict[float, Metrics]]]:
-    """Return arm -> one entry a seed: weight -> metrics."""
-    table: dict[str, list[dict[float, Metrics]]] = {name: [] for name in arms}
-    for seed in range(seeds):
-        for name, arm in arms.items():
-            row = {}
-            for weight in arm.weights:
-                row[weight] = run_arm(arm, weight=weight, seed=seed, store=store)
-                got = row[weight]
-                say(
-                    f"seed {seed}  {name}, w {weight}: novel AP50 {got['novel/AP50']:.3f}, "
-                    f"top-1 {got['loc/top1']:.3f}, GT-known {got['loc/gt_known']:.3f}, "
-                    f"tune {got[CHOOSE_BY]:.3f}"
-                )
-            table[name].append(row)
-    return table
-
-
-def chosen(row: dict[float, Metrics]) -> tuple[float, Metrics]:
-    """Return the weight that is better on the tune part, and its metrics on the test part."""
-    return max(row.items(), key=lambda item: item[1][CHOOSE_BY])
-
-
-def joint_claims(table: dict[str, list[dict[float, Metrics]]]) -> Iterator[tuple[str, bool]]:
-    """Yield each claim of paper 5 with its figures, and whether it holds."""
-    best = {name: [chosen(row)[1] for row in rows] for name, rows in table.items()}
-    full, bare, pooled = (best[n] for n in ("full", "without stage I", "without the reformulation"))
-    ratios = [a["novel/AP50"] / b["novel/AP50"] for a, b in zip(full, bare, strict=True)]
-    of_means = mean(a["novel/AP50"] for a in full) / mean(b["novel/AP50"] for b in bare)
-    yield f"novel AP50, full / without stage I, in the mean >= 2: {of_means:.2f}", of_means >= 2
-    each = ", ".join(f"{r:.2f}" for r in ratios)
-    yield f"the same in each seed >= 1.7: {each}", min(ratios) >= 1.7
-    gains = [a["loc/top1"] - b["loc/top1"] for a, b in zip(full, bare, strict=True)]
-    each = ", ".join(f"{g:+.3f}" for g in gains)
-    yield (
-        f"top-1 localization, full - without stage I >= .20 in each seed: {each}",
-        (min(gains) >= 0.20),
-    )
-    between = [
-        b["loc/top1"] < p["loc/top1"] < a["loc/top1"]
-        for a, p, b in zip(full, pooled, bare, strict=True)
-    ]
-    yield f"top-1 without the reformulation lies between them: {between}", all(between)
-    gaps = [
-        abs(a[0.1]["loc/gt_known"] - b[0.1]["loc/gt_known"])
-        for a, b in zip(table["full"], table["without stage I"], strict=True)
-    ]
-    each = ", ".join(f"{g:.3f}" for g in gaps)
-    yield f"GT-known of full and without stage I within .05 at w = .1: {each}", max(gaps) <= 0.05
+from tests.bench.joint_claims import joint
+from tests.bench.measured import Measured
+from tests.bench.real_weights import real_weights
+from tests.bench.transfer_claims import weight_transfer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A row of CLAIMS: arms, what is claimed of them, and about how long three seeds take."""
+    """A row of CLAIMS, and about how long three seeds take."""
 
-    arms: Callable[[], dict[str, Arm]]
-    claims: Callable[[dict[str, list[dict[float, Metrics]]]], Iterator[tuple[str, bool]]]
-    shown: tuple[str, ...]
+    measure: Callable[..., Measured]
     minutes: int
+    takes: tuple[str, ...] = ()  # options that it needs
 
 
 CLAIMS = {
-    "joint": Claim(
-        arms=joint_arms,
-        claims=joint_claims,
-        shown=(
-            "novel/AP50", "seen/AP50", "coco/AP50",
-            "loc/top1", "loc/top5_classes", "loc/gt_known", "loc/fixed_box",
-        ),
-        minutes=35,
-    )
-}  # fmt: skip
+    "joint": Claim(measure=joint, minutes=35),
+    "weight_transfer": Claim(measure=weight_transfer, minutes=40),
+    "real_weights": Claim(measure=real_weights, minutes=30, takes=("data",)),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,34 +47,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--store", type=Path, help="keep and reuse results here")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--data", help="of a claim on real pictures: their folder")
     asked = parser.parse_args(argv)
     if asked.name is None:
         for name, claim in CLAIMS.items():
-            print(f"{name:<10} about {claim.minutes} minutes on two cores, three seeds")
+            print(f"{name:<24} about {claim.minutes} minutes on two cores, three seeds")
         return 0
     claim = CLAIMS[asked.name]
+    if lacking := [name for name in claim.takes if vars(asked)[name] is None]:
+        parser.error(f"{asked.name} needs --{lacking[0]} FOLDER")
     with tempfile.TemporaryDirectory() as scratch:
-        table = measure(
-            claim.arms(),
+        found = claim.measure(
             seeds=asked.seeds,
             store=asked.store or Path(scratch) / "store",
             say=lambda text: print(text, file=sys.stderr, flush=True),
+            **{name: Path(vars(asked)[name]) for name in claim.takes},
         )
-    results = list(claim.claims(table))
-    for name, rows in table.items():
-        picked = [chosen(row) for row in rows]
-        figures = {
-            metric: [got[metric] for _, got in picked if metric in got] for metric in claim.shown
-        }
+    for name, rows in found.rows.items():
+        figures = {m: [got[m] for got in rows if m in got] for m in found.shown}
         if asked.json:
-            print(json.dumps({"v": 1, "event": "arm", "arm": name, "figures": figures,
-                              "weights": [weight for weight, _ in picked]}))  # fmt: skip
+            print(json.dumps({"v": 1, "event": "arm", "arm": name, "figures": figures}))
             continue
-        print(f"{name} (w {', '.join(str(weight) for weight, _ in picked)})")
+        print(name)
         for metric, values in figures.items():
-            spread = stdev(values) if len(values) > 1 else 0.0
-            each = " ".join(f"{v:.3f}" for v in values)
-            print(f"    {metric:<18} {mean(values):.3f} +- {spread:.3f}   {each}")
+            if values:
+                spread = stdev(values) if len(values) > 1 else 0.0
+                each = " ".join(f"{v:.3f}" for v in values)
+                print(f"    {metric:<18} {mean(values):.3f} +- {spread:.3f}   {each}")
+    results = found.claims
     for text, holds in results:
         if asked.json:
             print(json.dumps({"v": 1, "event": "claim", "claim": text, "holds": holds}))

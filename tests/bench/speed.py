@@ -3,6 +3,8 @@
     python -m tests.bench.speed              what can be measured, and how long it takes
     python -m tests.bench.speed predict      images/s of the backbones' detectors, in turn
     python -m tests.bench.speed tracking     training without and with tracking, in turn
+    python -m tests.bench.speed transfer     what a transfer network costs a training step
+                                             (--device cuda: time and memory are claims there)
     python -m tests.bench.speed graph        empty nodes beside bare Ray tasks, and other runners
                                              (--dagster PYTHON --prefect PYTHON of their own)
 
@@ -29,6 +31,7 @@ from components.models.two_stage import Detector, build
 from components.vocab.classes import Vocabulary
 from tests.bench.graph_speed import RIVALS, graph
 from tests.bench.tracking_speed import Result, tracking
+from tests.bench.transfer_cost import transfer
 
 PICTURES, SIZE = 1, 320  # one picture at a time, as `vocabox predict` does
 LEAST = 1.25  # EfficientNet-Lite0 over ResNet-18
@@ -77,12 +80,18 @@ class Speed:
     measure: Callable[..., Result]
     rounds: int
     taken: str
+    takes: tuple[str, ...] = ()  # options that are its own
 
 
 SPEEDS = {
     "predict": Speed(measure=predict, rounds=15, taken="half a minute"),
     "tracking": Speed(measure=tracking, rounds=4, taken="six minutes"),
-    "graph": Speed(measure=graph, rounds=3, taken="a minute; three with other runners"),
+    "transfer": Speed(
+        measure=transfer, rounds=1, taken="ten minutes, 12 GB", takes=("device", "pictures")
+    ),
+    "graph": Speed(
+        measure=graph, rounds=3, taken="a minute; three with other runners", takes=tuple(RIVALS)
+    ),
 }
 
 
@@ -94,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     for rival in RIVALS:
         parser.add_argument(f"--{rival}", help=f"a Python that has {rival}, for `graph`")
+    parser.add_argument("--device", help="of `transfer`; default cpu", default="cpu")
+    parser.add_argument("--pictures", help="a step of `transfer`; default 8", type=int, default=8)
     asked = parser.parse_args(argv)
     if asked.name is None:
         for name, speed in SPEEDS.items():
@@ -101,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     torch.set_num_threads(1)
     speed = SPEEDS[asked.name]
-    rivals = {name: vars(asked)[name] for name in RIVALS} if speed.measure is graph else {}
-    rows, claims = speed.measure(rounds=asked.rounds or speed.rounds, **rivals)
+    own = {name: vars(asked)[name] for name in speed.takes}
+    rows, claims = speed.measure(rounds=asked.rounds or speed.rounds, **own)
     for name, value, unit in rows:
         row = {"v": 1, "event": "row", "row": name, "value": round(value, 3), "unit": unit}
         print(json.dumps(row) if asked.json else f"{name:<28} {value:8.3f} {unit}")

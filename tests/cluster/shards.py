@@ -20,11 +20,13 @@ LOG = "effects.jsonl"
 class Items:
     count: int = 60
     sleep_ms: float = 50.0
+    loads: int = 0  # no item ends before so many actors have loaded
 
 
 def shards(folder: Path, cfg: Items, *, root: Path | None = None) -> list[Shard]:
     """Items to square; `root` is where their files go, `folder` where effects are counted."""
-    given = {"folder": str(folder), "sleep_s": cfg.sleep_ms / 1000, "root": str(root or "")}
+    given = {"folder": str(folder), "sleep_s": cfg.sleep_ms / 1000, "root": str(root or ""),
+             "loads": cfg.loads}  # fmt: skip
     return [Shard(name=f"{i:03d}", value={**given, "item": i}) for i in range(cfg.count)]
 
 
@@ -38,6 +40,9 @@ def square(held: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     folder, item = Path(value["folder"]), value["item"]
     note(folder, {"begin": item, "pid": os.getpid()})
     time.sleep(value["sleep_s"])
+    until = time.monotonic() + 60
+    while len(times(folder, "load")) < value["loads"] and time.monotonic() < until:
+        time.sleep(0.02)
     if (folder / f"fail-{item}").exists():
         raise ValueError(f"item {item} is a bug")
     if (folder / f"poison-{item}").exists():

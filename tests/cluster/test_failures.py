@@ -8,6 +8,12 @@ import pytest
 from cluster.failures import EXIT, POLICIES, Budget, Fail, Failure, Retry, decide, failure_of
 from cluster.session import SessionError
 from cluster.storage import DamagedError, StorageError
+from components.models.two_stage import NoTrunkFeatureError
+from components.train.checkpoint import ModelError
+from components.train.weights_file import DamagedError as DamagedWeights
+from components.train.weights_file import WeightsError
+from components.transfer.source import SourceError
+from components.vocab.classes import VocabularyError
 
 ROWS = [  # kind, attempt, what is decided
     ("lost", 1, Retry(1.0)),
@@ -92,6 +98,13 @@ class OfData(NotFinite):
         (RuntimeError("No space (os error 28). Ask"), "storage", f"store: a file of train {FULL}"),
         (RuntimeError("I/O error: no such file (os error 2)"), "user", "RuntimeError: I/O error"),
         (DamagedError("torn"), "damaged", "torn"),
+        (SourceError("rows: other"), "bad_input", "rows: other"),
+        (VocabularyError("a.txt: no class"), "bad_input", "a.txt: no class"),
+        (WeightsError("a.pth: a pickle"), "bad_input", "a.pth: a pickle"),
+        (NoTrunkFeatureError("backbone: small"), "bad_input", "backbone: small"),
+        (ModelError("m: no model.json"), "bad_input", "m: no model.json"),
+        (DamagedWeights("m: changed"), "damaged", "m: changed"),
+        (WeightsError("No space (os error 28)"), "storage", f"store: a file of train {FULL}"),
         (MemoryError(), "memory", "MemoryError"),
         (SessionError("address: silent"), "session", "address: silent"),
         (KeyboardInterrupt(), "cancelled", "KeyboardInterrupt"),

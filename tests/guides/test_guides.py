@@ -14,7 +14,9 @@ from components.eval.metric_names import NAMES
 from components.models.choices import Lite0, Resnet
 from pipelines.cli.ending import finished_event
 from pipelines.cli.entry import COMMANDS
-from pipelines.recipes.joint_settings import JointConfig, Place
+from pipelines.recipes.joint_settings import JointConfig
+from pipelines.recipes.page_settings import Place
+from pipelines.recipes.table import RECIPES
 from pipelines.settings.reading import read_page
 from pipelines.settings.yaml_door import Page, parse
 from tests.guides.quoted import GUIDES, ROOT, blocks, commands, first_column, section
@@ -42,7 +44,8 @@ def test_a_command_of_a_guide_is_understood(words: list[str]) -> None:
         return
     text = PAGE if page.startswith("my_data/") else (ROOT / page).read_text()
     overrides = [one for one in given.get("settings", ()) if one != "..."]
-    read_page(parse(text, file=page), overrides, schema=JointConfig)
+    told = parse(text, file=page)
+    read_page(told, overrides, schema=RECIPES[told.values["recipe"]].schema)
 
 
 def test_the_page_of_the_five_steps_is_right(

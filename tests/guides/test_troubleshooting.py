@@ -24,7 +24,7 @@ GUIDE = ROOT / "configs" / "TROUBLESHOOTING.md"
 WRITTEN = {  # code -> where its words stand; runs that end so are made by other tests
     3: ["pipelines/graph/record.py"],
     4: ["cluster/store_errors.py", "cluster/patience.py"],
-    6: ["components/train/loop.py", "components/train/fit_worker.py"],
+    6: ["components/train/loop.py", "components/train/job.py"],
 }
 
 

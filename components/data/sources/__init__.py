@@ -1,1 +1,1 @@
-"""Label formats people bring: files in, `Labelled` pictures with class ids out."""
+"""Formats people bring: files in, `Labelled` pictures with class ids, or a class graph, out."""

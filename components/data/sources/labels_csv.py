@@ -3,9 +3,6 @@
 Every cell is text: "NA" and "null" are class names. `-name` says that a class is absent.
 """
 
-import codecs
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,23 +14,15 @@ import numpy as np
 
 from components.data.check_table import Finding, Findings
 from components.data.labelled import Contents, Labelled, Supervision
+from components.data.sources.csv_rows import TableError, rows_of
 from components.data.sources.label_problems import place_problem
 
 if TYPE_CHECKING:
     from components.data.readers import CsvReader
 
-MOST_LINE = 8 * 2**20  # bytes
 SEPARATORS = ("|", ",", ";", "/", "+", "&", "\t", " ")  # what people put between labels
 LEAST = 20  # classes from which their names say something of the separator
 FEWER = 0.5  # share of the classes that are left if another separator is meant
-
-
-class _TableError(ValueError):
-    """A table that cannot be read on; holds the finding."""
-
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(str(finding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +107,7 @@ def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Con
     table = _Table(reader=reader, name=files["table"].name, found=found)
     rows = 0
     try:
-        lines = _rows(files["table"], table.name)
+        lines = rows_of(files["table"], name=table.name)
         _, header = next(lines, (0, list[str]()))
         if problem := _columns(reader, header, table.name):
             found.add(problem)
@@ -126,7 +115,7 @@ def read(reader: "CsvReader", files: Mapping[str, Path], found: Findings) -> Con
         at = {column: i for i, column in enumerate(header)}
         for rows, (line, cells) in enumerate(lines, 1):  # noqa: B007  rows is read below
             table.take(line, cells, at)
-    except _TableError as error:
+    except TableError as error:
         found.add(error.finding)
         return Contents()
     if not table.kept and not found.errors():
@@ -173,44 +162,6 @@ def _separator(table: _Table) -> Finding | None:
         got=f"{len(times):,} classes of {len(table.kept):,} pictures, such as {names[0]!r:.60}",
         do=f"Is the separator right? With separator: {mark!r} there are {len(apart[mark]):,}.",
     )
-
-
-def _rows(table: Path, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells) of each row that is not empty.
-
-    Raises:
-        _TableError: not UTF-8, not CSV, a line or cell that is too long.
-    """
-    with table.open("rb") as file:
-        reader = csv.reader(_lines(file, name), strict=True)
-        try:
-            for cells in reader:
-                if cells:
-                    yield reader.line_num, cells
-        except csv.Error as error:
-            where, do = f"{name}, line {reader.line_num}", "Close its quotes, and quote cells that"
-            raise _broken(where, "not CSV", str(error), f"{do} hold commas.") from None
-
-
-def _lines(file: io.BufferedReader, name: str) -> Iterator[str]:
-    """Yield lines as text, each with its end; memory is bounded by the longest that is read."""
-    past = 0
-    while data := file.readline(MOST_LINE + 1):
-        skip = len(codecs.BOM_UTF8) if not past and data.startswith(codecs.BOM_UTF8) else 0
-        if len(data) > MOST_LINE:
-            raise _broken(name, "a line is too long", f"more than {MOST_LINE} bytes from byte "
-                          f"{past} on", "Split it.")  # fmt: skip
-        try:
-            text = data[skip:].decode()
-        except UnicodeDecodeError as error:
-            byte = past + skip + error.start
-            raise _broken(name, "not UTF-8", f"byte {byte}", "Save it as UTF-8.") from None
-        past += len(data)
-        yield from io.StringIO(text, newline="")  # a table of an old Mac ends its lines with \r
-
-
-def _broken(where: str, what: str, got: str, do: str) -> _TableError:
-    return _TableError(Finding(check="csv.syntax", where=where, what=what, got=got, do=do))
 
 
 def _columns(reader: "CsvReader", header: list[str], name: str) -> Finding | None:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from torchvision.ops import batched_nms, box_iou
 
-from components.boxes.suppress import suppress
+from components.boxes.suppress import Kept, suppress, without_parts
 
 
 def _naive(boxes, scores, *, iou, top, floor):
@@ -71,3 +71,58 @@ def test_nothing_above_the_floor_and_empty_boxes_give_nothing() -> None:
     assert len(suppress(torch.zeros(0, 4), torch.zeros(0, 3)).scores) == 0
     assert len(suppress(boxes, torch.zeros(2, 0)).scores) == 0
     assert len(suppress(boxes, torch.full((2, 1), 0.9)).scores) == 1
+
+
+def _share(a, b) -> float:
+    """Intersection over the smaller area, from the definition."""
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    inside = max(w, 0.0) * max(h, 0.0)
+    return inside / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+
+
+def _kept(seed: int, q: int, classes: int) -> Kept:
+    boxes, _ = _some(seed, q, 1)
+    g = torch.Generator().manual_seed(seed)
+    scores = torch.rand(q, generator=g).sort(descending=True).values
+    return Kept(
+        boxes=boxes.round(), scores=scores, classes=torch.randint(classes, (q,), generator=g)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 30),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.3, 0.6, 1.0]),
+)
+def test_parts_go_as_a_loop_says(seed, q, classes, over) -> None:
+    kept = _kept(seed, q, classes)
+    left = without_parts(kept, over=over, top=7)
+    stay: list[int] = []
+    for i in range(q):
+        if all(
+            kept.classes[i] != kept.classes[j]
+            or _share(kept.boxes[i].tolist(), kept.boxes[j].tolist()) <= over
+            for j in stay
+        ):
+            stay.append(i)
+    stay = stay[:7]
+    assert torch.equal(left.boxes, kept.boxes[stay])
+    assert torch.equal(left.scores, kept.scores[stay])
+    assert torch.equal(left.classes, kept.classes[stay])
+    again = without_parts(left, over=over, top=7)
+    assert torch.equal(again.boxes, left.boxes)
+
+
+def test_a_wheel_goes_with_its_bicycle_and_stays_beside_one() -> None:
+    boxes = torch.tensor([[0.0, 0, 100, 60], [5, 30, 30, 55], [70, 30, 130, 55], [5, 30, 30, 55]])
+    kept = Kept(
+        boxes=boxes, scores=torch.tensor([0.9, 0.8, 0.7, 0.6]), classes=torch.tensor([0, 0, 0, 1])
+    )
+    left = without_parts(kept, over=0.6, top=9)
+    assert left.scores.tolist() == kept.scores[[0, 2, 3]].tolist()  # half of the third is outside
+    best_inside = Kept(boxes=boxes[[1, 0]], scores=kept.scores[:2], classes=kept.classes[:2])
+    assert without_parts(best_inside, over=0.6, top=9).boxes.tolist() == [boxes[1].tolist()]
+    assert len(without_parts(kept, over=1.0, top=9).boxes) == 4  # even equal boxes

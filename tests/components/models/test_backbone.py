@@ -45,6 +45,16 @@ def test_no_statistics_move_in_training(cfg) -> None:
     assert not any(m.training for m in trunk.modules() if isinstance(m, nn.BatchNorm2d))
 
 
+def test_nothing_moves_in_a_trunk_that_is_fixed_whole_though_nobody_sets_its_mode() -> None:
+    pytest.importorskip("timm", reason="the extra `pretrained` is not installed")
+    cfg = Lite0(weights="file", frozen_stages=8)
+    trunk = row_of(cfg).trunk(cfg)
+    before = {k: v.clone() for k, v in trunk.state_dict().items()}
+    trunk(torch.rand(2, 3, 64, 64))
+    assert all(torch.equal(before[k], v) for k, v in trunk.state_dict().items())
+    assert not any(p.requires_grad for p in trunk.parameters())
+
+
 @pytest.mark.parametrize("cfg", [CHOICES[3], CHOICES[5]], ids=str)
 def test_first_stages_stay_fixed_only_with_weights(cfg) -> None:
     fixed = {n for n, p in _trunk(cfg).named_parameters() if not p.requires_grad}

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
@@ -64,3 +65,11 @@ def test_no_region_is_fine_and_every_level_has_a_gradient() -> None:
     assert all(x.grad is not None for x in maps.values())
     assert maps["8"].grad is not None
     assert maps["8"].grad[0].abs().sum() > 0 == maps["8"].grad[1].abs().sum()
+
+
+def test_two_layers_of_2048_are_the_papers_and_a_norm_each() -> None:
+    """methods.md 7(d), paper 4: FC6 and FC7 over 256 channels of 7 x 7; the norms are ours."""
+    head = RegionHead(width=256, levels=("p2", "p3", "p4", "p5"), canonical=224.0, features=2048)
+    linear = [m for m in head.layers if isinstance(m, nn.Linear)]
+    assert sum(p.numel() for m in linear for p in m.parameters()) == 29_888_512
+    assert sum(p.numel() for p in head.parameters()) == 29_888_512 + 2 * 2 * 2048

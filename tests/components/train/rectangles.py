@@ -1,10 +1,14 @@
 """Pictures of noise with a few rectangles, whose colour is their class: a function of their row."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
+from components.data.labelled import Labelled, Supervision
+from components.data.pack_shards import pack
 from components.data.sample import Batch
 
 CLASSES = 6
@@ -69,3 +73,35 @@ def steps(
             if count:
                 found[name] = batch([step * count + i for i in mine], size=size, objects=objects)
         yield found
+
+
+def pack_rectangles(root: Path) -> dict[str, Path]:
+    """Pack photos of all classes, and scenes with boxes of four and one crowd of a fifth."""
+    found = {}
+    for name, count, size, objects in (("boxes", 6, 80, 4), ("labels", 24, 48, 0)):
+        pictures = batch(range(count), size=size, objects=objects)
+        samples = []
+        for i in range(count):
+            path = root / f"{name}{i}.png"
+            Image.fromarray(pictures.image[i].numpy()).save(path)
+            numbers = pictures.labels_of(i).tolist()
+            crowd = np.array([k == 4 for k in numbers], np.uint8)
+            samples.append(
+                Labelled(
+                    source_name=path.name,
+                    source_id=str(i),
+                    path=path,
+                    supervision=Supervision.BOXED if objects else Supervision.LABELLED,
+                    boxes=pictures.boxes_of(i).numpy(),
+                    classes=tuple(f"fine:{k}" for k in numbers),
+                    flags=crowd,
+                    present=tuple(f"fine:{k}" for k in pictures.present_of(i).tolist()),
+                )
+            )
+        found[name] = root / name
+        found[name].mkdir()
+        pack(
+            samples, out=found[name], vocabulary=None, name=name, seed=0, shuffle=True,
+            say=lambda done: None,
+        )  # fmt: skip
+    return found

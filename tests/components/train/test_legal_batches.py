@@ -12,7 +12,7 @@ from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import PooledClassifier, build
 from components.train.assign import Moment
 from components.train.loop import combine
-from components.train.objective import OBJECTIVES
+from components.train.objective import for_classify, for_joint
 from components.vocab.classes import Vocabulary
 from tests.components.train.rectangles import CLASSES, batch
 
@@ -59,7 +59,7 @@ def test_every_legal_batch_has_finite_losses_and_gradients(
     known = Vocabulary.of(f"fine:{i}" for i in range(CLASSES))
     model = build(Small(), boxed=known, labelled=known)
     batches = {"boxes": SCENES[scenes](), "labels": PHOTOS[photos]()}
-    objective = OBJECTIVES["joint"](Stage2(multi=multi))
+    objective = for_joint(Stage2(multi=multi))
     loss, values = combine(objective(model, batches, moment=Moment(seed=0, step=0)))
     assert all(math.isfinite(value) for value in values.values()), values
     loss.backward()
@@ -85,15 +85,13 @@ def test_one_class_or_none_is_legal(classes: int) -> None:
         else _unknown(photos)
     )
     batches = {"boxes": dataclasses.replace(scenes, labels=seen), "labels": photos}
-    loss, values = combine(
-        OBJECTIVES["joint"](Stage2())(model, batches, moment=Moment(seed=0, step=0))
-    )
+    loss, values = combine(for_joint(Stage2())(model, batches, moment=Moment(seed=0, step=0)))
     loss.backward()
     assert values["class"] == values["image"] == 0
     assert all(math.isfinite(value) for value in values.values())
     pooled = [PooledClassifier(model, seed=0)] if classes else []
     for module in (model, *pooled):
         for multi in ("soft", "sigmoid"):
-            objective = OBJECTIVES["classify"](Stage1(multi=multi))
+            objective = for_classify(Stage1(multi=multi))
             alone = objective(module, {"labels": photos}, moment=Moment(seed=0, step=0))
             assert math.isfinite(combine(alone)[1]["loss"])

@@ -7,7 +7,7 @@ import torch
 from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2
 from components.models.two_stage import PooledClassifier, build
 from components.train.assign import Moment, draw_regions
-from components.train.objective import OBJECTIVES, idle_parts
+from components.train.objective import for_classify, for_joint, idle_parts
 from components.train.optimizer import freeze
 from components.vocab.classes import Vocabulary
 from tests.components.train.rectangles import CLASSES, batch
@@ -15,8 +15,8 @@ from tests.components.train.rectangles import CLASSES, batch
 BOXED = Vocabulary.of(f"fine:{i}" for i in range(CLASSES))
 LABELLED = Vocabulary.of(f"fine:{i}" for i in range(CLASSES + 2))
 NOW = Moment(seed=0, step=0)
-JOINT = OBJECTIVES["joint"](Stage2(image_weight=0.3))
-CLASSIFY = OBJECTIVES["classify"](Stage1())
+JOINT = for_joint(Stage2(image_weight=0.3))
+CLASSIFY = for_classify(Stage1())
 
 
 def _model(cfg=None):
@@ -46,7 +46,9 @@ def test_idle_parts_are_exactly_those_without_a_gradient(cfg, case: str) -> None
     if case == "scenes only":
         del batches["labels"]
     fixed = {id(p) for p in module.parameters() if not p.requires_grad}
-    objective = OBJECTIVES[name](Stage1() if name == "classify" else Stage2())
+    objective = {"classify": for_classify, "joint": for_joint}[name](
+        Stage1() if name == "classify" else Stage2()
+    )
     _mean(objective(module, batches, moment=NOW)).backward()
     silent = {n for n, p in module.named_parameters() if p.grad is None and id(p) not in fixed}
     freeze(idle_parts(module, name, photos=case != "scenes only"))
@@ -104,7 +106,7 @@ def test_photos_with_two_labels_one_or_none(multi: str) -> None:
     photos = dataclasses.replace(
         photos, present=torch.tensor([4, 2, 1]), present_offsets=torch.tensor([0, 2, 2, 3])
     )
-    found = OBJECTIVES["classify"](Stage1(multi=multi))(model, {"labels": photos}, moment=NOW)
+    found = for_classify(Stage1(multi=multi))(model, {"labels": photos}, moment=NOW)
     logits = model.image_logits(photos)[:, 0].double()
     if multi == "soft":
         logs = torch.log_softmax(logits, 1)

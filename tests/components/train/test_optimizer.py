@@ -1,9 +1,11 @@
 import math
 
 import pytest
+import torch
 from torch import nn
+from torch.optim import SGD, AdamW
 
-from components.train.optimizer import freeze, optimizer_for, rate, set_rate
+from components.train.optimizer import Optimizers, freeze, optimizer_for, rate, set_rate
 
 
 def _model() -> nn.ModuleDict:
@@ -40,3 +42,41 @@ def test_a_trunk_that_is_all_frozen_makes_no_group() -> None:
     freeze([model["trunk"]])
     found = optimizer_for(model, trunk=model["trunk"], lr=1e-2, backbone_lr=1e-3, weight_decay=0)
     assert len(found.param_groups) == 1
+
+
+def test_several_step_as_one_and_each_is_clipped_apart() -> None:
+    model = _model()
+    own = torch.optim.SGD([{"params": list(model["idle"].parameters()), "lr": 0.5, "peak": 0.5}])
+    both = optimizer_for(
+        model, trunk=model["trunk"], lr=1e-2, backbone_lr=None, weight_decay=0, kind="sgd",
+        apart=[own],
+    )  # fmt: skip
+    assert [p is q for p, q in zip(both.parts[1].param_groups[0]["params"],
+            model["idle"].parameters(), strict=True)]  # fmt: skip
+    assert sum(len(g["params"]) for g in both.param_groups) == len(list(model.parameters()))
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 1e-3)
+    for parameter in model["idle"].parameters():
+        parameter.grad = torch.full_like(parameter, 1e3)
+    quiet = [p.grad.clone() for p in model["head"].parameters()]
+    assert both.clip(1.0) > 1e3
+    for parameter, before in zip(model["head"].parameters(), quiet, strict=True):
+        assert torch.equal(parameter.grad, before)
+    norm = torch.stack([p.grad.norm() for p in model["idle"].parameters()]).norm()
+    assert norm == pytest.approx(1.0, rel=1e-4)
+    before = [p.detach().clone() for p in model.parameters()]
+    set_rate(both, 1.0)
+    both.step()
+    assert all(not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert "momentum_buffer" in both.state_of(next(model["head"].parameters()))
+    both.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_gradient_that_is_not_finite_shows_in_whichever_part(wrong: int) -> None:
+    parameters = [nn.Parameter(torch.zeros(3)) for _ in range(2)]
+    for i, p in enumerate(parameters):
+        p.grad = torch.full((3,), math.nan if i == wrong else 1.0)
+    both = Optimizers([AdamW([parameters[0]]), SGD([parameters[1]], 0.1)])
+    assert math.isnan(both.clip(5.0))

@@ -13,7 +13,7 @@ from components.models.choices import Small, Stage1, Stage2
 from components.models.two_stage import Detector, build
 from components.shapes import NotFiniteError
 from components.train.loop import Fit, Start, Step, fit
-from components.train.objective import OBJECTIVES, idle_parts
+from components.train.objective import for_classify, for_joint, idle_parts
 from components.train.optimizer import freeze, optimizer_for
 from components.train.snapshot import Snapshots
 from components.train.snapshot_folders import newest
@@ -58,7 +58,7 @@ def train(
     whole = newest(root, aside=lambda folder, wrong: None)
     found = None if whole is None else kept.load(whole.folder, model)
     start = Start() if found is None else Start(step=found.step, window=found.window)
-    module = wrap(Step(model, OBJECTIVES[objective](stage)))
+    module = wrap(Step(model, {"classify": for_classify, "joint": for_joint}[objective](stage)))
     optimizer = optimizer_for(
         model, trunk=model.trunk, lr=2e-3, backbone_lr=1e-3, weight_decay=0.02
     )

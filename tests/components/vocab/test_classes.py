@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.vocab.classes import Vocabulary, VocabularyError, name_of, union
+from components.vocab.classes import Vocabulary, VocabularyError, name_of, readable, union
 
 IDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), unique=True)
 
@@ -30,6 +30,14 @@ def test_an_error_names_the_nearest_class() -> None:
         made.index("fine:crap")
     with pytest.raises(VocabularyError, match="It has 2 classes"):
         made.index("zebra")
+
+
+def test_a_name_means_the_class_that_has_it() -> None:
+    known = Vocabulary(ids=("imagenet:n01443537", "x:koi"), names=("goldfish", "koi"))
+    for asked in ("goldfish", "imagenet:goldfish"):
+        assert known.meant(asked) == "imagenet:n01443537"
+    assert known.meant("x:kol") == "x:koi"
+    assert known.meant("q") is None
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,3 +86,44 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, message: str) -> 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(VocabularyError, match="not a vocabulary; got FileNotFoundError"):
         Vocabulary.read(tmp_path / "vocabulary.json")
+
+
+def test_people_read_names_and_two_of_one_name_stay_apart() -> None:
+    known = Vocabulary(
+        ids=("net:n1", "net:n2", "net:n3", "bird:crane", "bare"),
+        names=("crane", "crane", "goldfish", "crane", "other"),
+    )
+    assert readable(known) == (
+        "net:crane (n1)", "net:crane (n2)", "net:goldfish", "bird:crane", "other",
+    )  # fmt: skip
+    plain = Vocabulary.of(["fine:red fish", "coarse:fish", "fine:a:b"])
+    assert readable(plain) == plain.ids
+
+
+@given(IDS, st.lists(st.sampled_from(["a", "b"]), min_size=1))
+def test_no_two_classes_read_the_same(ids: list[str], names: list[str]) -> None:
+    known = Vocabulary(
+        ids=tuple(f"x:{i}" for i in ids),
+        names=tuple(names[k % len(names)] for k in range(len(ids))),
+    )
+    assert len(set(readable(known))) == len(known)
+
+
+TWICE = st.sampled_from(["a", "b", "a (b)", "a (a)", "b (a)", "a (a) (b)", "x:a", "x:a (b)", ""])
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from(["x:", "y:", ""]), TWICE), TWICE, min_size=1))
+def test_a_name_that_looks_like_another_classs_text_is_told_apart(
+    given_names: dict[tuple[str, str], str],
+) -> None:
+    names = {level + own: name for (level, own), name in given_names.items()}
+    known = Vocabulary(ids=tuple(names), names=tuple(names.values()))
+    assert len(set(readable(known))) == len(known)
+
+
+def test_two_cranes_and_one_that_is_named_as_the_first_reads() -> None:
+    ids = ("i:x1", "i:x2", "i:y", "crane", "i:crane")
+    known = Vocabulary(ids=ids, names=("crane", "crane", "crane (x1)", "crane", "crane"))
+    assert readable(known) == (
+        "i:crane (x1)", "i:crane (x2)", "i:crane (x1) (y)", "crane", "i:crane",
+    )  # fmt: skip

@@ -48,7 +48,16 @@ class Loaded:
 class Found:
     pictures: int = 0
     boxes: int = 0
+    bare: int = 0
     bad: list[tuple[Path, str]] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Written:
+    classes: int = 0
+    groups: dict[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    two_ids: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -68,9 +77,9 @@ def load(config: Path, overrides: tuple[str, ...], **how: Any) -> Loaded:
     cfg, _ = read(config, overrides, schema=Example)
     first = Node(name="draw", fn=count, cfg=cfg, makes=FILES)
     last = Node(name="stage2", fn=count, cfg=cfg, makes=FILES, inputs={"files": first})
-    graph = Graph(nodes=(last,), recipe="example")
+    graph = Graph(nodes=(last,), recipe="joint")
     return Loaded(
-        recipe="example", cfg=cfg, graph=graph, resolved=plain(cfg), text=config.read_text()
+        recipe="joint", cfg=cfg, graph=graph, resolved=plain(cfg), text=config.read_text()
     )
 
 

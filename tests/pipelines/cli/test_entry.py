@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.runs.states import Standing
-from tests.pipelines.cli.small import Ended, Found, Sent, call, page, work
+from tests.pipelines.cli.small import Ended, Found, Sent, Written, call, page, work
 
 ROOT = Path(__file__).parents[3]
 HELPS = ("", "run", "check", "show", "predict", "data", "data check", "data show",
-         "submit", "status", "logs", "stop")  # fmt: skip
+         "export", "submit", "status", "logs", "stop")  # fmt: skip
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pyarrow", "numpy", "pydantic", "matplotlib")
 ASK = """
 import resource, sys
@@ -59,6 +59,7 @@ def test_the_example_of_a_help_works(
         "run": lambda loaded, **how: Ended(),
         "plan": lambda loaded, **how: "",
         "predict": lambda model, **how: Found(pictures=1),
+        "export": lambda model, **how: Written(),
         "sheet_of_config": lambda loaded, **how: 1,
         "sources_of_config": lambda config, settings: [],
         "submission": lambda loaded, **how: Sent(),

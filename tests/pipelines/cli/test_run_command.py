@@ -183,7 +183,7 @@ def test_check_says_that_nothing_is_wrong(tmp_path: Path) -> None:
         result = call("check", page(tmp_path))
         as_json = call("check", page(tmp_path), "--json")
     assert result.exit_code == as_json.exit_code == 0
-    assert "no problems; recipe example, 2 nodes" in result.stdout
+    assert "no problems; recipe joint, 2 nodes" in result.stdout
     assert json.loads(as_json.stdout) == {"v": 1, "event": "finished", "problems": 0, "warnings": 0}
     assert "Run it: vocabox run " in result.stdout
 

@@ -16,7 +16,7 @@ from components.train.checkpoint import STAGE1_PARTS
 from components.vocab.classes import Vocabulary
 from pipelines.cli.entry import main
 from pipelines.nodes import predict as room
-from pipelines.nodes.predict import Predicted, predict
+from pipelines.nodes.predict import Predicted, _asked, predict
 from pipelines.settings.problems import SettingsError
 from tests.components.eval.small_world import SIZE, detector, model, picture, shards
 
@@ -107,13 +107,36 @@ def test_boxes_below_the_score_are_written_but_not_drawn(place: Path) -> None:
     pixels: list[np.ndarray] = []
     for score in (0.0, 1.0):
         made = call(place, [photo], out=place / "o.json", draw=place / f"d{score}", score=score)
-        assert made.boxes == 7
+        assert (made.boxes, made.bare) == (7, int(score))
         with Image.open(place / f"d{score}" / "p3_1.jpg") as drawn:
             pixels.append(np.asarray(drawn).astype(int))
     with Image.open(photo) as plain:
         enlarged = np.asarray(plain.resize(pixels[0].shape[1::-1], 0)).astype(int)
     worst = [abs(drawn - enlarged).max() for drawn in pixels]  # what JPEG does, or a box
     assert worst[1] < 50 < worst[0]
+
+
+def test_only_classes_of_a_level_are_named(place: Path) -> None:
+    pictures = [place / "photos" / "p0.png"]
+    call(place, pictures, score=0.0, top=100)
+    every = json.loads((place / "out.json").read_text())
+    call(place, pictures, score=0.0, top=100, level="coarse")
+    coarse = json.loads((place / "out.json").read_text())
+    known = Vocabulary.read(place / "model" / "vocabulary.json").ids
+    assert {known[row["category_id"] - 1].partition(":")[0] for row in every} > {"coarse"}
+    assert coarse == [row for row in every if known[row["category_id"] - 1].startswith("coarse:")]
+    assert coarse
+    with pytest.raises(SettingsError) as found:
+        call(place, pictures, level="gross")
+    (problem,) = found.value.problems
+    assert str(problem) == "--level: no class has it; got gross. Name one of coarse, fine."
+    bare = Vocabulary.of([*(f"thing{i:04}" for i in range(2000)), "this:a"])
+    with pytest.raises(SettingsError) as found:
+        _asked(bare, "gross")
+    (problem,) = found.value.problems
+    assert str(problem) == (
+        "--level: no class has it; got gross. Name one of this, thing0000, thing0001 and 1998 more."
+    )
 
 
 def test_equal_calls_write_equal_bytes(place: Path) -> None:
@@ -221,7 +244,9 @@ def test_the_command_takes_patterns_and_keeps_what_is_there(place: Path, monkeyp
     again = vocabox(*words)
     assert again.exit_code == 2
     assert "is there already, and is kept" in again.stderr
-    assert vocabox(*words, "--overwrite", "--draw", "drawn").exit_code == 0
+    drawn = vocabox(*words, "--overwrite", "--draw", "drawn", "--score", "1")
+    assert drawn.exit_code == 0
+    assert "drawn with score >= 1: drawn; 4 have no such box, see --score" in drawn.stdout
     assert len(files(Path("drawn"))) == 4
     nothing = vocabox("predict", "joint-1", "photos/*.tif", "--store", "store", "--out", "o.json")
     assert nothing.exit_code == 2

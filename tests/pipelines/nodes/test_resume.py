@@ -9,7 +9,7 @@ import pytest
 
 from components.data.views import PhotoView
 from components.models.choices import Stage1
-from components.train import fit_worker
+from components.train import job
 from components.train.fit_worker import JobError
 from components.train.snapshot import Snapshots
 from pipelines.runs.drive import Finished
@@ -84,14 +84,14 @@ def test_what_is_not_finite_names_its_pictures_and_ends_with_6(
 ) -> None:
     import torch
 
-    fit = fit_worker.fit
+    fit = job.fit
 
     def poisoned(module: Any, **given: Any) -> Any:
         with torch.no_grad():
             module.model.scores.labelled.weight[0, 0] = torch.nan
         return fit(module, **given)
 
-    monkeypatch.setattr(fit_worker, "fit", poisoned)
+    monkeypatch.setattr(job, "fit", poisoned)
     ended, _ = _run(tiny.page(tmp_path), tmp_path / "store")
     assert ended.code == 6
     assert ended.reason is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cluster.session import Session
 from cluster.workers import run_group
@@ -12,11 +13,14 @@ from components.data.drawn.files import draw
 from components.data.drawn.world import PARTS, World
 from components.data.pack_shards import pack
 from components.data.readers import READERS, pictures_of
+from components.data.shards import Shards
 from components.data.views import PhotoView, SceneView
-from components.models.choices import Small, Stage1, Stage2
+from components.models.choices import Small, Stage1, Stage2, TransferStage
 from components.models.two_stage import build
 from components.train.checkpoint import WEIGHTS, read_record, read_tensors
-from pipelines.nodes.train import classify_worker, joint_worker
+from components.train.source_folder import OpenedSource, save_source
+from components.transfer.source import SourceWeights
+from pipelines.nodes.train import classify_worker, joint_worker, transfer_worker
 
 STEPS = 20
 VIEW = PhotoView(sizes=(24, 32))
@@ -40,6 +44,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             pictures_of(reader, files), out=places[name], vocabulary=None,
             name=name, seed=0, shuffle=True, say=lambda _: None,
         )  # fmt: skip
+    known = Shards.open(places["boxes"]).vocabulary
+    weight = torch.randn(len(known), 7, generator=torch.Generator().manual_seed(0))
+    source = SourceWeights(vocabulary=known, weight=weight, bias=None)
+    places["source"] = root / "source"
+    places["source"].mkdir()
+    save_source(places["source"], OpenedSource(weights=source, feature="head", where="rows"))
     return places
 
 
@@ -73,7 +83,7 @@ def _losses(
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+@pytest.mark.parametrize("stage", ["stage1", "stage2", "transfer"])
 def test_two_train_workers_give_the_losses_of_one(
     stage: str, packed: dict[str, Path], ray_session: Session, tmp_path: Path
 ) -> None:
@@ -91,7 +101,14 @@ def test_two_train_workers_give_the_losses_of_one(
                 scenes=3, photos=5, scene_view=SceneView(size=64), photo_view=VIEW, world=world,
                 **common,
             ),
-            packed,
+            {name: packed[name] for name in ("boxes", "labels")},
+        ),
+        "transfer": (
+            transfer_worker,
+            lambda world: TransferStage(
+                scenes=3, scene_view=SceneView(size=64), world=world, **common
+            ),
+            {name: packed[name] for name in ("boxes", "source")},
         ),
     }  # fmt: skip
     worker, settings, shards = rows[stage]

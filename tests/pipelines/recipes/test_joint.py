@@ -9,7 +9,8 @@ from components.models.choices import Small
 from components.models.two_stage import build
 from components.train.checkpoint import Record, save_model
 from components.vocab.classes import Vocabulary
-from pipelines.recipes.joint_checks import node_names
+from pipelines.recipes.joint_checks import NODES
+from pipelines.recipes.page_checks import set_nodes
 from pipelines.runs.loading import load
 from pipelines.settings.problems import SettingsError
 from tests.pipelines.runs.tiny import PAGE, page
@@ -26,7 +27,7 @@ def test_a_page_makes_its_nodes_inputs_first(tmp_path: Path) -> None:
         "detect_tune", "detect_scenes", "detect_photos", "evaluate",
     }  # fmt: skip
     assert made.index("draw") < made.index("boxes") < made.index("stage2") < made.index("evaluate")
-    assert set(made) <= set(node_names(load(page(tmp_path)).cfg))
+    assert set(made) <= {*NODES, *set_nodes(load(page(tmp_path)).cfg)}
 
 
 def test_without_stage_one_there_is_no_such_node(tmp_path: Path) -> None:

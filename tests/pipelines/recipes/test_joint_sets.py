@@ -10,13 +10,13 @@ import pytest
 from components.data.drawn.world import World, boxed_classes
 from components.data.readers import Coco, Csv
 from components.models.choices import Stage2
-from pipelines.recipes import joint_settings
+from pipelines.recipes import page_settings
 from pipelines.recipes.joint_checks import problems
-from pipelines.recipes.joint_settings import (
+from pipelines.recipes.joint_settings import JointConfig
+from pipelines.recipes.page_settings import (
     Drawn,
     DrawnPart,
     Evaluate,
-    JointConfig,
     Source,
     Sources,
     Tracking,
@@ -52,7 +52,7 @@ def _config(boxes: Source, labels: Source, test: Source, **more: object) -> Join
     sources = Sources(
         boxes=(boxes,),
         labels=(labels,),
-        test=(joint_settings.Test(name="t", source=test),),
+        test=(page_settings.Test(name="t", source=test),),
         allow_overlap=True,  # these sets are of the same pictures
     )
     return JointConfig(recipe="joint", sources=sources, **{"stage2": Stage2(), **more})

@@ -163,7 +163,8 @@ def test_a_change_too_small_to_show_is_none() -> None:
 
 def test_a_run_that_made_nothing_has_a_page() -> None:
     nothing = {n: () for n in ("nodes", "sets", "scored", "commands", "notes")}
-    made = read(page(metrics={}, curves={}, settings={}, reason="", previous=None, **nothing))
+    gone = {"previous": None, "transferred": None}
+    made = read(page(metrics={}, curves={}, settings={}, reason="", **gone, **nothing))
     assert "svg" not in {tag for tag, _ in made.tags}
     assert "All metrics" not in made.text
 
@@ -172,6 +173,16 @@ def test_a_test_set_of_which_nothing_is_known_has_a_heading() -> None:
     made = read(page(scored=[Scored(test="bare"), scored("other")]))
     assert "Scores on bare" in made.text
     assert "Scores on other" in made.text
+
+
+def test_what_became_of_a_classifiers_rows_is_said(plain: Reader) -> None:
+    text = render(page())
+    assert "1,200 classes, 70 of them" in text
+    assert "neighbours kept by plain, of the k nearest (mean of 20 classes)" in text
+    row = re.search(r"<tr><td>plain</td>(<td[^>]*>[^<]*</td>){4}</tr>", text)
+    assert row is not None
+    assert re.findall(r">([^<]*)</td>", row[0])[1:] == ["1.500", "0.125", "2.500", "–"]
+    assert "classifier's rows" not in render(page(transferred=None))
 
 
 def test_pictures_are_in_the_page() -> None:

@@ -14,6 +14,7 @@ from pipelines.report.parts import (
     Picture,
     Previous,
     Scored,
+    Transferred,
 )
 
 EVIL = (
@@ -82,6 +83,10 @@ def page(text: str = "plain", **more: object) -> Page:
                       labels_of={text: 1, "x": 1200}, sheet=b"\xff\xd8")
         ],
         scored=[scored(text)],
+        transferred=Transferred(
+            method=text, classes=1200, shared=70, asked=20, kept=[(1, 0.5), (2, 1.25), (3, 2.0)],
+            lengths={text: {"shared mean": 1.5, "shared variance": 0.125, "novel mean": 2.5}},
+        ),
         previous=Previous(run=text, settings=[(text, text, [text])], metrics={"seen/AP50": 0.25}),
         settings={text: text, "groups": {text: (text,)}},
         commands=[text],

@@ -199,6 +199,8 @@ def test_the_run_before_is_the_newest_that_says_its_settings(tmp_path: Path) -> 
     before = previous_run(own, store=tmp_path, recipe="joint", settings={"a": 9})
     assert before is not None
     assert (before.run, list(before.settings), before.metrics) == ("joint-2", [("a", 2, 9)], {})
+    other = previous_run(own, store=tmp_path, recipe="joint", settings={"sources.test": "b"})
+    assert other is None  # nobody was scored by these sets
     first = RunDirectory(run="joint-1", path=tmp_path / "runs" / "joint-1")
     assert previous_run(first, store=tmp_path, recipe="joint", settings={}) is None
 

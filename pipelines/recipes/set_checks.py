@@ -1,7 +1,7 @@
-"""What the sets of a joint config teach and ask for: known before anything starts."""
+"""What the sets of a page teach and ask for: known before anything starts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +12,13 @@ from components.data.drawn.kinds import class_table
 from components.data.drawn.world import World, boxed_classes
 from components.data.overlap import Named, shared
 from components.data.readers import Listed, look_over, places
-from pipelines.recipes.joint_settings import Drawn, JointConfig, Source
+from pipelines.recipes.page_settings import Drawn, Source
+from pipelines.recipes.sets_and_scores import Page
 from pipelines.settings.problems import Problem, nearest
 
 SHOWN = 5  # pictures that are named one by one
+Meets = Callable[[Collection[str], Collection[str]], Iterator[Problem]]
+"""(class ids with boxes, class ids of image labels) -> what is wrong with them."""
 ROLES = ("annotations", "images", "table")  # settings of sources that name files
 
 
@@ -31,8 +34,14 @@ class Set:
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
-def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
-    """Say what is wrong with the files of each set, and what the sets cannot do for each other."""
+def set_problems(cfg: Page, root: Path, *, meets: Meets) -> Iterator[Problem]:
+    """Say what is wrong with the files of each set, and what the sets cannot do for each other.
+
+    Args:
+        cfg: the page.
+        root: the folder that relative paths start from.
+        meets: what a recipe says besides of the classes, where the sets are as they should be.
+    """
     boxes = _set(cfg, root, "sources.boxes", cfg.sources.boxes, part="train")
     labels = _set(cfg, root, "sources.labels", cfg.sources.labels, part="train")
     tests = [
@@ -48,7 +57,7 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     wrong = any(problem.grave for one in sets for problem in one.problems)
     if wrong or (drawn and cfg.draw is None):
         return  # what they hold is not known
-    photos = labels_teach(cfg)
+    photos = cfg.labels_teach
     if not cfg.sources.allow_overlap:
         yield from _overlap((boxes, labels) if photos else (boxes,), tests)
     if not boxes.boxes:
@@ -58,16 +67,12 @@ def set_problems(cfg: JointConfig, root: Path) -> Iterator[Problem]:
     for test in tests:
         if not test.boxes:
             yield _empty(test.where, "no box to score by", "Give pictures with true boxes.")
-    if boxes.boxes and (labels.labels or not photos):
+    if boxes.boxes and (labels.labels or not photos) and not cfg.learns_elsewhere:
         sides: dict[Part, list[Set]] = {"train": [boxes], "file": [], "scored": tests}
         sides["train" if photos else "file"].append(labels)
         yield from _scored(sides)
+    yield from meets(boxes.boxes, labels.labels)
     yield from _groups(cfg, {class_id for test in tests for class_id in test.boxes})
-
-
-def labels_teach(cfg: JointConfig) -> bool:
-    """Say whether anything is trained on the image labels."""
-    return cfg.stage1 is not None or (cfg.stage2.photos > 0 and cfg.stage2.image_weight > 0)
 
 
 def _scored(sides: Mapping[Part, Sequence[Set]]) -> Iterator[Problem]:
@@ -81,9 +86,7 @@ def _scored(sides: Mapping[Part, Sequence[Set]]) -> Iterator[Problem]:
     yield from (replace(Problem.told(line), grave=False) for line in warnings)
 
 
-def _set(
-    cfg: JointConfig, root: Path, where: str, sources: tuple[Source, ...], *, part: Part
-) -> Set:
+def _set(cfg: Page, root: Path, where: str, sources: tuple[Source, ...], *, part: Part) -> Set:
     found = Set(where=where)
     for i, source in enumerate(sources):
         place = where if where.endswith(".source") else f"{where}.{i}"
@@ -170,7 +173,7 @@ def _drawn(world: World, source: Drawn) -> tuple[Counter[str], Counter[str]]:
     return (counted, Counter[str]()) if kind == "boxes" else (Counter[str](), counted)
 
 
-def _trained_on(cfg: JointConfig) -> Iterator[Problem]:
+def _trained_on(cfg: Page) -> Iterator[Problem]:
     """Refuse to score on a part of the drawn world that is trained on."""
     used = {s.part for s in (*cfg.sources.boxes, *cfg.sources.labels) if isinstance(s, Drawn)}
     for part, listed in (("tune", cfg.sources.tune), ("test", cfg.sources.test)):
@@ -184,7 +187,7 @@ def _trained_on(cfg: JointConfig) -> Iterator[Problem]:
                 )
 
 
-def _groups(cfg: JointConfig, scored: set[str]) -> Iterator[Problem]:
+def _groups(cfg: Page, scored: set[str]) -> Iterator[Problem]:
     for name, ids in cfg.evaluate.groups.items():
         for unknown in [i for i in ids if ":" in i and i not in scored]:
             yield Problem(
