@@ -5,7 +5,6 @@ A file of kilobytes can unpack to gigabytes: the footer is held against limits b
 read, text is looked at as a dictionary, and numbers are read a few rows at a time.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from components.train.rows_header import no_table
-from components.train.weights_file import is_pickle, read_header
+from components.data.parquet_footer import PREFIXES, chunks_of, unpacks_without_end
+from components.train.weights_file import WeightsError, is_pickle, read_header
 from components.transfer.source import SourceError, SourceWeights
 from components.vocab.classes import Vocabulary, VocabularyError, name_of
 
@@ -28,7 +27,6 @@ LONGEST = 1_000  # bytes of an id or a name
 BYTES_A_NUMBER, SLACK = 12, 2**24  # most that numbers unpack to: 8 bytes each, and their levels
 AT_ONCE, ROWS_AT_ONCE = 2**20, 2**12  # numbers, rows
 BUFFER = 2**20  # bytes of a column that are read at a time
-PREFIXES = "DELTA_BYTE_ARRAY"  # says of a text how it begins as the one before: unpacks without end
 TEXTS, NUMBERS = ("id", "name"), ("vector", "bias")
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -146,15 +144,21 @@ def read_table(path: Path) -> SourceWeights:
             for batch in file.iter_batches(batch_size=at_once, columns=columns):
                 read.take(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise no_table(path, str(error)) from error
+        raise _no_table(path, str(error)) from error
     if read.rows is None or len(read.ids) != about.num_rows:
-        raise no_table(path, f"{len(read.ids)} rows of {about.num_rows}")
+        raise _no_table(path, f"{len(read.ids)} rows of {about.num_rows}")
     try:
         vocabulary = Vocabulary(ids=tuple(read.ids), names=tuple(read.names))
     except VocabularyError as error:
         raise VocabularyError(f"{path}, {error}") from error
     bias = torch.cat(read.bias) if read.bias else None
     return SourceWeights(vocabulary=vocabulary, weight=read.rows, bias=bias)
+
+
+def _no_table(path: Path, got: str) -> WeightsError:
+    """Return the error of a file that is no Parquet, or is cut; of what was got, the first line."""
+    first = (got.splitlines() or [""])[0].rstrip(".")
+    return WeightsError(f"{path}: not a readable Parquet file; got {first:.200}. Write it again.")
 
 
 def _columns(path: Path, schema: pa.Schema, *, rows: int) -> list[str]:
@@ -182,8 +186,8 @@ def _columns(path: Path, schema: pa.Schema, *, rows: int) -> list[str]:
 
 def _check_size(path: Path, about: pq.FileMetaData, columns: list[str]) -> int:
     """Hold the footer against the limits; return how many numbers a row has, or 1."""
-    texts = [*_chunks(about, {*TEXTS} & {*columns})]
-    numbers = [*_chunks(about, {*NUMBERS} & {*columns})]
+    texts = [*chunks_of(about, {*TEXTS} & {*columns})]
+    numbers = [*chunks_of(about, {*NUMBERS} & {*columns})]
     text = sum(chunk.total_uncompressed_size for chunk in texts)
     values = sum(chunk.num_values for chunk in numbers)
     unpacked = sum(chunk.total_uncompressed_size for chunk in numbers)
@@ -198,19 +202,12 @@ def _check_size(path: Path, about: pq.FileMetaData, columns: list[str]) -> int:
             f"{path}: numbers unpack to {BYTES_A_NUMBER} bytes each at most; got {unpacked} bytes "
             f"for {values}. Do not use this file; ask who made it for another."
         )
-    if any(PREFIXES in chunk.encodings for chunk in texts):
+    if any(map(unpacks_without_end, texts)):
         raise SourceError(
             f"{path}: text is plain or in a dictionary; got the encoding {PREFIXES}, of which a "
             "few bytes unpack to any number. Write the table with another."
         )
     return max(values // about.num_rows, 1)
-
-
-def _chunks(about: pq.FileMetaData, columns: set[str]) -> Iterable[pq.ColumnChunkMetaData]:
-    for i in range(about.num_row_groups):
-        group = about.row_group(i)
-        chunks = (group.column(k) for k in range(group.num_columns))
-        yield from (c for c in chunks if c.path_in_schema.partition(".")[0] in columns)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -15,7 +15,7 @@ from components.models.pretrained_trunks import MissingExtraError
 from components.train.checkpoint import read_record
 from components.train.embedding_table import read_table
 from components.train.foreign import HEAD, convert_packaged
-from components.train.rows_header import BARE, CLASSIFIERS, LEVEL, TABLES, refuse_others
+from components.train.rows_header import ABOVE, BARE, CLASSIFIERS, LEVEL, TABLES, RowsHeader
 from components.train.source_folder import SOURCE, OpenedSource, load_source
 from components.train.tensors import read_tensors
 from components.train.weights_file import (
@@ -37,6 +37,8 @@ from components.transfer.source import SourceError, SourceWeights, check
 from components.vocab.class_list import read_class_list
 from components.vocab.classes import Vocabulary
 
+TEXTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".npy", ".npz")  # what people write rows to
+
 
 def open_source(place: str | Path, *, classes: Path | None = None) -> OpenedSource:
     """Return the rows that a name or a path means, checked.
@@ -57,7 +59,7 @@ def open_source(place: str | Path, *, classes: Path | None = None) -> OpenedSour
     name, path = str(place), Path(place)
     weights = find_weights(path)
     table = path.suffix.lower() in TABLES
-    refuse_others(path)
+    _refuse_others(path)
     if classes is not None and (table or path.is_dir() or name in PACKAGED):
         raise SourceError(
             f"{place}: names its classes itself; got a class list beside it, {classes}. "
@@ -84,6 +86,16 @@ def open_source(place: str | Path, *, classes: Path | None = None) -> OpenedSour
     return opened
 
 
+def header_of(opened: OpenedSource) -> RowsHeader:
+    """Return what is asked of rows before anything is trained."""
+    return RowsHeader(
+        width=opened.weights.weight.shape[1],
+        classes=opened.weights.vocabulary,
+        feature=opened.feature,
+        layers=any(name.startswith(ABOVE) for name in opened.tensors),
+    )
+
+
 def imagenet_classes() -> Vocabulary:
     """Return ImageNet's 1,000 classes in the order of rows: ids by wnid, the first lemma as name.
 
@@ -104,6 +116,15 @@ def imagenet_classes() -> Vocabulary:
     wnids = info.label_names()
     said = [info.index_to_description(i).split(",")[0].strip() for i in range(len(wnids))]
     return Vocabulary(ids=tuple(f"{LEVEL}:{wnid}" for wnid in wnids), names=tuple(said))
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuse a file whose name says that it is no file of rows."""
+    if path.is_file() and path.suffix.lower() in TEXTS:
+        raise WeightsError(
+            f"{path}: rows are a .safetensors file or a .parquet table; got {path.suffix}. Write a "
+            "Parquet table with the columns id (text) and vector (list of numbers)."
+        )
 
 
 def _packaged(name: str) -> OpenedSource:

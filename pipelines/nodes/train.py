@@ -1,53 +1,27 @@
 """Shards (+ Weights, rows) -> Weights: the trainings of papers 4 and 5, each a gang of workers."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.failures import Budget
 from cluster.workers import Group, run_group
-from components.models.choices import Lite0, Resnet, Small, Stage1, Stage2, TransferStage
+from components.models.choices import Lite0, Resnet, Small, Stage
 from components.train.snapshot_folders import Found, newest
 from pipelines.graph.node import AtHand, Here, Task
 
 PARTS = "rank*.safetensors"  # of a checkpoint: one file a worker
 Aside = Callable[[Path], str]
+Train = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Classify:
-    """Stage I: the network and how it is trained."""
+class Training:
+    """A network and how it is trained; which training it is, the stage says."""
 
     backbone: Small | Resnet | Lite0
-    stage: Stage1
-
-    @property
-    def world(self) -> int:
-        """Return the number of workers, which is part of the result."""
-        return self.stage.world
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainJointly:
-    """Stage II: the network and how it is trained."""
-
-    backbone: Small | Resnet | Lite0
-    stage: Stage2
-
-    @property
-    def world(self) -> int:
-        """Return the number of workers, which is part of the result."""
-        return self.stage.world
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainTransfer:
-    """Paper 4: the network, how it is trained, and how its rows are made of a classifier's."""
-
-    backbone: Small | Resnet | Lite0
-    stage: TransferStage
+    stage: Stage
 
     @property
     def world(self) -> int:
@@ -74,34 +48,32 @@ def classify_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage I."""
     from components.train.fit_worker import train_stage1
 
-    with _at_hand(arg, rank=group.rank) as own:
-        return _go_on(train_stage1, own, group)
+    return _work(train_stage1, arg, group)
 
 
 def joint_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of stage II."""
     from components.train.fit_worker import train_stage2
 
-    with _at_hand(arg, rank=group.rank) as own:
-        return _go_on(train_stage2, own, group)
+    return _work(train_stage2, arg, group)
 
 
 def transfer_worker(arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Run one worker of a detector with transferred rows."""
     from components.train.transfer_worker import train_transfer as train
 
-    with _at_hand(arg, rank=group.rank) as own:
+    return _work(train, arg, group)
+
+
+def _work(train: Train, arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
+    """Train, with places of the worker's own machine."""
+    plain = {name: value for name, value in arg.items() if name != "at_hand"}
+    hand: AtHand = arg.get("at_hand") or Here()
+    with hand.working(plain, rank=group.rank) as own:
         return _go_on(train, own, group)
 
 
-def _at_hand(arg: Mapping[str, Any], *, rank: int) -> AbstractContextManager[dict[str, Any]]:
-    """Return a worker's argument with places of its own machine."""
-    plain = {name: value for name, value in arg.items() if name != "at_hand"}
-    hand: AtHand = arg.get("at_hand") or Here()
-    return hand.working(plain, rank=rank)
-
-
-def _go_on(train: Callable[..., dict[str, Any]], arg: Mapping[str, Any], group: Group) -> Any:
+def _go_on(train: Train, arg: Mapping[str, Any], group: Group) -> dict[str, Any]:
     """Train from the newest whole checkpoint, which is looked for whenever a group is started.
 
     The first worker looks, and the others take what it found.

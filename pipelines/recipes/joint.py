@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.graph.artifact import SHARDS, WEIGHTS
 from pipelines.graph.node import Graph, Node
-from pipelines.nodes.train import Classify, TrainJointly, classify, train_jointly
+from pipelines.nodes.train import Training, classify, train_jointly
 from pipelines.recipes.joint_settings import JointConfig
 from pipelines.recipes.sets_and_scores import (
     Inputs,
@@ -36,7 +36,7 @@ def build(cfg: JointConfig, root: Path) -> Graph:
         start["start"] = Node(
             name="stage1",
             fn=classify,
-            cfg=Classify(backbone=backbone, stage=cfg.stage1),
+            cfg=Training(backbone=backbone, stage=cfg.stage1),
             inputs={"labels": labels, **weights},
             takes={"labels": SHARDS},
             makes=WEIGHTS,
@@ -46,7 +46,7 @@ def build(cfg: JointConfig, root: Path) -> Graph:
     model = Node(
         name="stage2",
         fn=train_jointly,
-        cfg=TrainJointly(backbone=backbone, stage=cfg.stage2),
+        cfg=Training(backbone=backbone, stage=cfg.stage2),
         inputs={"boxes": boxes, "labels": labels, **(start or weights)},
         takes={"boxes": SHARDS, "labels": SHARDS},
         makes=WEIGHTS,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.models.choices import PACKAGED, Lite0, trunk_width
-from components.train.rows_header import RowsHeader, packaged_header, rows_header
+from components.train.rows_header import TABLES, RowsHeader, packaged_header
 from components.train.weights_file import DamagedError, WeightsError
 from components.transfer.methods import ON_FEATURES
 from components.vocab.class_list import read_class_list
@@ -82,9 +82,7 @@ def as_they_are(cfg: WeightTransferConfig, rows: RowsHeader) -> Iterator[Problem
             do="Take rows of the backbone's own classifier, or a method that learns a mapping, as "
             "ae_wtn.",
         )
-    elif (
-        method == "direct" and _layers_above(cfg) and (rows.feature is None or rows.layers is False)
-    ):
+    elif method == "direct" and _layers_above(cfg) and rows.layers is False:
         yield Problem(
             where="rows.file",
             what=f"method {method} wants the layers between the trunk and the rows' classifier",
@@ -146,55 +144,45 @@ def _of_file(source: OfFile, root: Path) -> tuple[RowsHeader, list[Problem]]:
     missing += [] if classes is None else _missing("rows.classes", classes)
     if missing:
         return RowsHeader(), missing
-    try:
-        rows = rows_header(place, classes=classes)
-    except DamagedError:
-        raise  # a damaged result, not a wrong setting
-    except WeightsError as error:
-        return RowsHeader(), [_at("rows.file", error)]
-    except VocabularyError as error:
-        return RowsHeader(), [_at("rows.classes", error)]
-    return rows, [*_of_list(rows, classes)] or [*_as_read(place, classes)]
+    if wrong := _of_list(place, classes):
+        return RowsHeader(), [wrong]
+    return _as_read(place, classes)
 
 
-def _of_list(rows: RowsHeader, classes: Path | None) -> Iterator[Problem]:
-    """Say whether the list of classes belongs to the rows."""
-    if rows.names_classes and classes is not None:
-        yield Problem(
+def _of_list(place: Path, classes: Path | None) -> Problem | None:
+    """Say whether a list of classes is wanted, or too much."""
+    names_classes = place.is_dir() or place.suffix.lower() in TABLES
+    if names_classes and classes is not None:
+        return Problem(
             where="rows.classes",
             what="for a .safetensors file only; these rows name their classes",
             got=str(classes),
             do="Leave it out.",
         )
-    elif not rows.names_classes and classes is None:
-        yield Problem(
+    if place.suffix.lower() == ".safetensors" and classes is None:
+        return Problem(
             where="rows.classes",
-            what=f"the classes of its {rows.rows or ''} rows are not in the file".replace(
-                "  ", " "
-            ),
+            what="the classes of its rows are not in the file",
             got="no list",
             do="Give one: a class id a line, in the order of the rows.",
         )
-    elif None not in (rows.rows, rows.classes) and rows.rows != len(rows.classes or ()):
-        yield Problem(
-            where="rows.classes",
-            what="one class a row",
-            got=f"{len(rows.classes or ())} classes for {rows.rows} rows",
-            do="Give the list that the classifier was trained with, in its order.",
-        )
+    return None
 
 
-def _as_read(place: Path, classes: Path | None) -> Iterator[Problem]:
-    """Say why whoever takes the rows will refuse them; reads all of them, by torch."""
-    from components.train.source_file import open_source
+def _as_read(place: Path, classes: Path | None) -> tuple[RowsHeader, list[Problem]]:
+    """Read the rows, by torch; return what they are, and why whoever takes them will refuse."""
+    from components.train.source_file import header_of, open_source
     from components.transfer.source import SourceError
 
     try:
-        open_source(place, classes=classes)
+        return header_of(open_source(place, classes=classes)), []
     except DamagedError:
-        raise
-    except (SourceError, WeightsError, VocabularyError) as error:
-        yield _at("rows.file", error)
+        raise  # a damaged result, not a wrong setting
+    except VocabularyError as error:
+        where = "rows.file" if classes is None else "rows.classes"
+        return RowsHeader(), [_at(where, error)]
+    except (SourceError, WeightsError) as error:
+        return RowsHeader(), [_at("rows.file", error)]
 
 
 def _missing(where: str, place: Path) -> list[Problem]:

@@ -25,9 +25,7 @@ from pipelines.nodes.fit_transfer import FitTransfer, fit_transfer
 from pipelines.nodes.regions import Regions, regions
 from pipelines.nodes.taxonomy import Taxonomy, taxonomy
 from pipelines.nodes.train import (
-    Classify,
-    TrainJointly,
-    TrainTransfer,
+    Training,
     classify,
     train_jointly,
     train_transfer,
@@ -121,7 +119,7 @@ class _Parts:
         return Node(
             name=name,
             fn=classify,
-            cfg=Classify(backbone=self.backbone, stage=stage),
+            cfg=Training(backbone=self.backbone, stage=stage),
             inputs={"labels": self.labels, **self.weights},
             takes={"labels": SHARDS},
             makes=WEIGHTS,
@@ -166,7 +164,7 @@ class _Parts:
         stage = self.cfg.detector
         return self._trained(
             train_transfer,
-            TrainTransfer(backbone=self.backbone, stage=stage),
+            Training(backbone=self.backbone, stage=stage),
             {"rows": rows, **self.hierarchy()},
         )
 
@@ -193,9 +191,9 @@ class _Parts:
     def boxes_only(self) -> Node:
         """Return a detector of the boxed classes, whose boxes and foreground are wanted."""
         stage = _without_transfer(self.cfg.detector)
-        return self._trained(train_jointly, TrainJointly(backbone=self.backbone, stage=stage), {})
+        return self._trained(train_jointly, Training(backbone=self.backbone, stage=stage), {})
 
-    def _trained(self, fn: Train, cfg: TrainTransfer | TrainJointly, more: Inputs) -> Node:
+    def _trained(self, fn: Train, cfg: Training, more: Inputs) -> Node:
         """Return the node `detector`; it starts from stage 1, else from the backbone's weights."""
         stage1 = self.cfg.stage1
         start: Inputs = self.weights if stage1 is None else {"start": self.stage1(stage1)}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.data.parquet_footer import PREFIXES, chunks_of, unpacks_without_end
 from components.data.sources.csv_rows import TableError, rows_of
 from components.data.sources.label_problems import DataError, few
 from components.vocab.class_graph import ClassGraph, Edge
@@ -26,7 +27,6 @@ MOST_BYTES = 2**27  # of both columns of a Parquet file, unpacked
 LONGEST = 1_000  # bytes of an id in a Parquet file
 LENGTH, SLACK = 16, 2**20  # bytes beside the text: of each id, and of a chunk
 BUFFER = 2**20  # bytes of a column that are read at a time
-PREFIXES = "DELTA_BYTE_ARRAY"  # says of a text how it begins as the one before: unpacks without end
 FIRST_LINE = 2**16  # bytes looked at for the separator
 HOW = "Name them so in the first line; or say under columns what each column of such a text is."
 
@@ -139,9 +139,7 @@ def _parquet(table: Path) -> Iterator[tuple[int, Edge]]:
 
 def _check_size(table: Path, about: pq.FileMetaData) -> None:
     """Hold a footer against the limits; kilobytes can unpack to gigabytes."""
-    groups = [about.row_group(i) for i in range(about.num_row_groups)]
-    every = (group.column(k) for group in groups for k in range(group.num_columns))
-    chunks = [chunk for chunk in every if chunk.path_in_schema in WANTED]
+    chunks = [*chunks_of(about, WANTED)]
     unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
     if about.num_rows > MOST_ROWS or unpacked > MOST_BYTES:
         limits = f"{MOST_ROWS} rows and {MOST_BYTES} bytes are the most"
@@ -153,7 +151,7 @@ def _check_size(table: Path, about: pq.FileMetaData) -> None:
             what = f"{chunk.num_values} ids take at most {most} bytes of text"
             do = "Shorten them."
             raise DataError([f"{table.name}, {chunk.path_in_schema}: {what}; got {size}. {do}"])
-        if PREFIXES in chunk.encodings:
+        if unpacks_without_end(chunk):
             what = "ids are plain or in a dictionary"
             got = f"the encoding {PREFIXES}, of which a few bytes unpack to any number"
             do = "Write the table with another."

@@ -1,4 +1,4 @@
-"""What is known of rows before they are read is what reading them finds."""
+"""What is known of rows before anything is trained."""
 
 from pathlib import Path
 
@@ -13,10 +13,9 @@ from components.models.choices import NETWORKS, Small, trunk_width
 from components.models.two_stage import build
 from components.train.checkpoint import ALL_PARTS, Record, save_model
 from components.train.convert_file import convert_file
-from components.train.rows_header import RowsHeader, packaged_header, rows_header
-from components.train.source_file import imagenet_classes, open_source
-from components.train.weights_file import WeightsError
-from components.vocab.classes import Vocabulary, VocabularyError
+from components.train.rows_header import RowsHeader, packaged_header
+from components.train.source_file import header_of, imagenet_classes, open_source
+from components.vocab.classes import Vocabulary
 
 IDS = ["bird:n1", "bird:n2", "kite"]
 NONE = Vocabulary(ids=(), names=())
@@ -32,29 +31,31 @@ def test_a_width_is_that_of_the_feature(name: str) -> None:
 
 def test_a_packaged_classifier() -> None:
     said = packaged_header("efficientnet-lite0")
-    assert (said.rows, said.width, said.feature) == (1000, 1280, "trunk")
+    assert (said.width, said.feature, said.layers) == (1280, "trunk", True)
     assert said.classes == imagenet_classes()
 
 
 def same(place: Path, *, classes: Path | None = None) -> RowsHeader:
-    """Return what is said of rows, after it was compared with the rows themselves."""
-    said, opened = rows_header(place, classes=classes), open_source(place, classes=classes)
-    weights = opened.weights
-    assert [said.rows, said.width] == list(weights.weight.shape)
-    assert said.feature == opened.feature
-    assert said.classes is not None
-    assert sorted(said.classes.ids) == sorted(weights.vocabulary.ids)
+    """Return what is said of rows that were read."""
+    opened = open_source(place, classes=classes)
+    said = header_of(opened)
+    assert said.width == opened.weights.weight.shape[1]
+    assert said.classes == opened.weights.vocabulary
     return said
 
 
-def test_files_and_folders(tmp_path: Path) -> None:
+def test_files_folders_and_tables(tmp_path: Path) -> None:
     torch.manual_seed(0)
     file, listed = tmp_path / "r.safetensors", tmp_path / "classes.txt"
     save_file(resnet18(weights=None, num_classes=3).state_dict(), file)
     listed.write_text("\n".join(IDS))
     convert_file(file, classes=listed, out=tmp_path / "made", network="resnet18")
-    assert same(tmp_path / "made").names_classes
-    assert not same(file, classes=listed).names_classes
+    for place, ids in ((tmp_path / "made", None), (file, listed)):
+        said = same(place, classes=ids)
+        assert (said.width, said.feature, said.layers) == (512, "trunk", False)
+    above = {"fc.weight": torch.randn(3, 4), "conv_head.weight": torch.randn(4, 2, 1, 1)}
+    save_file(above, file)
+    assert same(file, classes=listed).layers
     labelled = Vocabulary.of(["fine:a", "fine:b"])
     detector = build(Small(), boxed=NONE, labelled=labelled)
     torch.nn.init.normal_(detector.scores.labelled.weight)
@@ -62,34 +63,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     save_model(tmp_path / "model", detector, record)
     assert same(tmp_path / "model").feature == "head"
-
-
-@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float16(), 2)])
-def test_tables(tmp_path: Path, kind: pa.DataType) -> None:
-    vectors = pa.array([[1, 2], [3, 5], [7, 4]], pa.list_(pa.float32())).cast(kind)
-    table = pa.table({"id": IDS, "vector": vectors, "name": ["a", None, ""]})
-    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    table = pa.table({"id": IDS, "vector": [[1.0, 2.0], [3.0, 5.0], [7.0, 4.0]]})
+    pq.write_table(table, tmp_path / "t.parquet")
     said = same(tmp_path / "t.parquet")
-    assert said.classes == open_source(tmp_path / "t.parquet").weights.vocabulary
-
-
-def test_what_is_not_told_is_left_open_and_what_is_wrong_is_said(tmp_path: Path) -> None:
-    for content in (b"id", b"PAR1 and no more", b""):
-        (tmp_path / "t.parquet").write_bytes(content)
-        with pytest.raises(WeightsError, match=r"t\.parquet: not a readable Parquet file; got"):
-            rows_header(tmp_path / "t.parquet", classes=None)
-    bad = pa.array([b"\xff"]).cast(pa.string(), safe=False)
-    pq.write_table(pa.table({"id": bad, "vector": [[1.0]]}), tmp_path / "v.parquet")
-    assert rows_header(tmp_path / "v.parquet", classes=None) == RowsHeader(feature=None)
-    pq.write_table(pa.table({"id": ["a", "a"], "vector": [[1.0], [1, 2]]}), tmp_path / "u.parquet")
-    assert rows_header(tmp_path / "u.parquet", classes=None) == RowsHeader(rows=2, feature=None)
-    assert rows_header(tmp_path, classes=None) == RowsHeader()
-    file = tmp_path / "r.safetensors"
-    save_file({"conv.weight": torch.ones(3, 2)}, file)
-    assert rows_header(file, classes=None) == RowsHeader(names_classes=False)
-    (tmp_path / "empty.txt").write_text("")
-    with pytest.raises(VocabularyError, match="no class"):
-        rows_header(file, classes=tmp_path / "empty.txt")
-    file.write_bytes(b"torn")
-    with pytest.raises(WeightsError, match="not a readable"):
-        rows_header(file, classes=None)
+    assert (said.width, said.feature, said.layers) == (2, None, False)

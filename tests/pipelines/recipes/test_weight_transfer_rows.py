@@ -159,9 +159,13 @@ def test_a_file_of_rows_that_is_none(tmp_path: Path) -> None:
     rows = rows_file(tmp_path)
     (tmp_path / "rows.txt").write_text("fine:a\n")
     found = said(page(tmp_path), rows, *DIRECT[1:])
-    assert began(found, "rows.classes: one class a row; got 1 classes for 2 rows"), found
+    at = tmp_path / "rows.safetensors"
+    assert began(found, f"rows.file, {at}: one row a class; got rows [2, 1280] for 1"), found
+    (tmp_path / "rows.txt").write_text("")
+    found = said(page(tmp_path), rows, *DIRECT[1:])
+    assert began(found, f"rows.classes, {tmp_path / 'rows.txt'}: no class"), found
     found = said(page(tmp_path), "rows={kind: file, file: rows.safetensors}", *DIRECT[1:])
-    assert began(found, "rows.classes: the classes of its 2 rows are not in the file"), found
+    assert began(found, "rows.classes: the classes of its rows are not in the file"), found
     rows = table(tmp_path, width=1280).replace("}", ", classes: rows.txt}")
     found = said(page(tmp_path), rows, *DIRECT[1:])
     assert began(found, "rows.classes: for a .safetensors file only"), found
