@@ -46,6 +46,32 @@ def match(
     return matched
 
 
+def match_nearest(
+    boxes_P4: Tensor, truths_T4: Tensor, *, most: int, ignored_I4: Tensor | None = None
+) -> Tensor:
+    """Return the truth of each candidate, as `match`: the `most` best by overlap of each truth.
+
+    Dissertation (paper 2), Algorithm 1, lines 2-6: no band is left out beside what is ignored.
+    Differs: a candidate that several truths choose belongs to the one it overlaps most, the first
+    of equal ones, and counts once; one that overlaps nothing is nobody's, however few there are.
+
+    Args:
+        boxes_P4: candidates, before they are refined.
+        truths_T4: boxes of objects.
+        most: N, candidates of a truth.
+        ignored_I4: regions in which nothing is negative.
+    """
+    nothing = Rule(positive=1.0, negative=1.0)
+    free = match(boxes_P4, truths_T4[:0], rule=nothing, ignored_I4=ignored_I4)
+    if not len(truths_T4) or not len(boxes_P4):
+        return free
+    iou_TP = overlap(truths_T4, boxes_P4)
+    best = iou_TP.topk(min(most, len(boxes_P4)), dim=1)
+    chosen_TP = torch.zeros_like(iou_TP).scatter_(1, best.indices, best.values)
+    top_P, truth_P = chosen_TP.max(0)
+    return torch.where(top_P > 0, truth_P, free)
+
+
 def key(seed: int, step: int, row: int, *, purpose: int = 0) -> int:
     """Mix four numbers into a seed of 63 bits (splitmix64, applied to each in turn)."""
     state = 0
