@@ -17,6 +17,10 @@ def safe_name(text: str) -> str:
 
 def run_name(event: Mapping[str, Any]) -> str:
     """Name a pipeline's run `<recipe>-<backbone>-<cfg6>`; MLflow's column shows 18 characters."""
+    if event.get("of"):
+        return f"t{int(event.get('trial') or 0):02} · {str(event.get('digest'))[:6]}"
+    if event.get("kind") == "search":
+        return f"search-{event.get('pipeline')}"
     config = event.get("config") or {}
     backbone = str(config.get("backbone.kind") or config.get("backbone") or "")
     words = [str(event.get("pipeline") or "run"), backbone, config_digest(event)[:6]]

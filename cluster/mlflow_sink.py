@@ -102,7 +102,10 @@ class MlflowSink:
             "mlflow.source.git.commit": event.get("commit"),
             "mlflow.source.name": "vocabox",
         }
-        tags = {**memory["tags"], "dag.kind": "pipeline", "mlflow.note.content": event.get("note")}
+        kind, note = event.get("kind", "pipeline"), event.get("note")
+        tags = {**memory["tags"], "dag.kind": kind, "mlflow.note.content": note}
+        if event.get("of"):
+            tags |= {"dag.trial": event.get("trial"), "mlflow.parentRunId": self._search(event)}
         parent = self._calls.create(
             memory["name"], memory["token"], tags, time_ms=milliseconds(event)
         )
@@ -111,6 +114,12 @@ class MlflowSink:
             text = {"run": parent, "name": "config.yaml", "text": str(event["config_text"])}
             memory.setdefault("files", []).append(text)
         memory["parent"] = parent
+
+    def _search(self, event: Event) -> str:
+        """Return the run of the search that a trial belongs to, whichever is sent first."""
+        tags = {"dag.pipeline": event.get("pipeline"), "dag.kind": "search"}
+        name = f"search-{event.get('pipeline')}"
+        return self._calls.create(name, str(event["of"]), tags, time_ms=milliseconds(event))
 
     def _log_params(self, run: str, config: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

@@ -63,7 +63,8 @@ def _erased(x: Tensor, part: Erase, draw: np.random.Generator) -> Tensor:
     height, width = x.shape[1:]
     for _ in range(TRIES):
         area = draw.uniform(*part.area) * height * width
-        ratio = math.exp(draw.uniform(*(math.log(r) for r in part.ratio)))
+        low, high = part.ratio
+        ratio = math.exp(draw.uniform(math.log(low), math.log(high)))
         h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < h <= height and 0 < w <= width:
             top, left = draw.integers(height - h + 1), draw.integers(width - w + 1)

@@ -65,6 +65,12 @@ def _submit() -> click.Command:
     return submit
 
 
+def _tune() -> click.Command:
+    from pipelines.cli.tune_command import tune
+
+    return tune
+
+
 def _status() -> click.Command:
     from pipelines.cli.runs_commands import status
 
@@ -97,6 +103,7 @@ def _lineage() -> click.Command:
 
 COMMANDS: dict[str, Callable[[], click.Command]] = {
     "run": _run,
+    "tune": _tune,
     "check": _check,
     "show": _show,
     "predict": _predict,

@@ -11,6 +11,7 @@ import click
 from pipelines.cli.progress import words_of
 
 VERSION = 1
+READ = ("node", "metrics")  # by programs
 SAID = ("note", "retry", "silent")  # to people
 
 
@@ -19,7 +20,7 @@ class JsonLines:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Write an event that programs read; the last line is written by the command."""
-        if event["event"] == "node":
+        if event["event"] in READ:
             write_event(event)
         elif event["event"] in SAID and (words := words_of(event)):
             click.echo(words, err=True)

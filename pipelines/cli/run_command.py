@@ -55,6 +55,8 @@ VIEWS: dict[str, Callable[[Sequence[str]], View]] = {
 @given.insecure_option
 @click.option("--paths-from", type=click.Path(path_type=Path), default=None, hidden=True)
 @click.option("--instead-of", default="", hidden=True)  # the command that sent this one
+@click.option("--trial-of", default="", hidden=True)  # a search, by its token
+@click.option("--trial", type=int, default=0, hidden=True)
 @click.option(
     "--frozen", is_flag=True, help="Refuse where code or versions are not those of earlier results."
 )
@@ -104,6 +106,7 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 insecure=how["insecure"],
                 on_failure="continue" if how["keep_going"] else "stop",
                 wait_for_nodes_s=_patience(how),
+                trial=_trial(how),
             )
     finally:
         view.close()
@@ -116,6 +119,13 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
         again, show = (how["instead_of"], "") if how["instead_of"] else (again, show)
         say_ending(ended, again=again, show=show, store=store)
     return int(ended.code)
+
+
+def _trial(how: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what tracking is told of a trial, or None: it is none."""
+    if not how["trial_of"]:
+        return None
+    return {"kind": "trial", "of": how["trial_of"], "trial": how["trial"]}
 
 
 def _patience(how: Mapping[str, Any]) -> float:

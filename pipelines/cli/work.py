@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipelines.cli.search_work import space, tune
+
 UNPICKLED = re.compile(r"^.*unpickled\.safetensors(?=: )")  # what a pickle became on the way
 
 
@@ -256,6 +258,8 @@ def pin(where: str, run: str, **how: Any) -> None:
 
 WORK: dict[str, Callable[..., Any]] = {
     "load": load,
+    "space": space,
+    "tune": tune,
     "check": check,
     "tracking": tracking,
     "run": run,

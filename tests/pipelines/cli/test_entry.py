@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cluster.trials import Tried
+from pipelines.runs.search import Searched
 from pipelines.runs.states import Standing
+from pipelines.settings.space import Space
 from tests.pipelines.cli.small import Ended, Found, Sent, Written, call, page, work
 
 ROOT = Path(__file__).parents[3]
-HELPS = ("", "run", "check", "show", "predict", "data", "data check", "data show",
+TRIED = Tried(point={"stage2.image_weight": 0.1}, status="done", metrics={"val/AP": 0.5})
+HELPS = ("", "run", "tune", "check", "show", "predict", "data", "data check", "data show",
          "export", "submit", "status", "logs", "stop")  # fmt: skip
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "pyarrow", "numpy", "pydantic", "matplotlib")
 ASK = """
@@ -57,6 +61,10 @@ def test_the_example_of_a_help_works(
     monkeypatch.chdir(tmp_path)
     rows = {
         "run": lambda loaded, **how: Ended(),
+        "space": lambda path, loaded: Space(axes={}),
+        "tune": lambda loaded, space, **how: Searched(
+            search="joint-1", tried=(TRIED,), best=TRIED, default=TRIED, page=Path("best.yaml")
+        ),
         "plan": lambda loaded, **how: "",
         "predict": lambda model, **how: Found(pictures=1),
         "export": lambda model, **how: Written(),
