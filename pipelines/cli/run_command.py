@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,7 +96,7 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     try:
         with given.refusals():
             ended = WORK["run"](
-                loaded,
+                _as_trial(loaded, how),
                 store=store,
                 cuts=cuts,
                 address=address,
@@ -106,7 +107,6 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
                 insecure=how["insecure"],
                 on_failure="continue" if how["keep_going"] else "stop",
                 wait_for_nodes_s=_patience(how),
-                trial=_trial(how),
             )
     finally:
         view.close()
@@ -121,11 +121,11 @@ def run(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) ->
     return int(ended.code)
 
 
-def _trial(how: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what tracking is told of a trial, or None: it is none."""
+def _as_trial(loaded: Any, how: Mapping[str, Any]) -> Any:
+    """Return what was loaded, with what tracking is told of it where it is a trial of a search."""
     if not how["trial_of"]:
-        return None
-    return {"kind": "trial", "of": how["trial_of"], "trial": how["trial"]}
+        return loaded
+    return replace(loaded, trial={"kind": "trial", "of": how["trial_of"], "trial": how["trial"]})
 
 
 def _patience(how: Mapping[str, Any]) -> float:

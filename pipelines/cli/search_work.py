@@ -15,7 +15,7 @@ def space(path: Path, loaded: Any) -> Any:
 def tune(loaded: Any, space: Any, *, say: Any, out: Path, store: str, address: str,
          insecure: bool, **asked: Any) -> Any:  # fmt: skip
     """Search settings of a loaded config."""
-    from cluster.trials import SearchError
+    from cluster.searchers import SearchError
     from pipelines.runs.search import Asked, search_runs
     from pipelines.settings.problems import Problem, SettingsError
 

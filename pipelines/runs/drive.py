@@ -60,7 +60,6 @@ def drive(
     frozen: Literal["no", "yes"] = "no",
     take_over_after: float = TTL_S,
     insecure: bool = False,
-    trial: Mapping[str, Any] | None = None,
     **rules: Any,
 ) -> Finished:
     """Run what is not there yet, and tell `emit` of it as it happens; `rules` are those of `walk`.
@@ -68,8 +67,7 @@ def drive(
     A graph that is found whole starts no Ray; nor a run, where this config has ended well before:
     its last metrics are told again. Else it is a new run, tracked as any other.
     A run has one driver: another one is refused while it lives, and goes on after
-    `take_over_after` seconds without a sign of life. Fields of `Spot` say where it runs; `trial`,
-    of which search it is one, for tracking: a trial is a run also where all of it is found.
+    `take_over_after` seconds without a sign of life. Fields of `Spot` say where it runs.
 
     Raises:
         OwnedError: another driver works on the run.
@@ -90,7 +88,7 @@ def drive(
     where = tracked(loaded, store=root)
     waiting = unsent_before(root, **names) if where else []
     before, away = finished_before(root, **names), where.away() if where else None
-    if _is_ready(planned) and before is not None and trial is None:
+    if _is_ready(planned) and before is not None and loaded.trial is None:
         _tell(emit, None if waiting else away and f"{away} Nothing waits to be sent there.")
         return _again(planned, before, emit, store=found, where=where, waiting=waiting)
     if spot.is_cluster and not _is_ready(planned):
@@ -102,9 +100,7 @@ def drive(
     with own(place, f"runs/{directory.run}", ttl_s=take_over_after, say=_noting(emit)) as lease:
         if (how := directory.finished()) and how["status"] == "done":  # by whom we waited for
             return _again(planned, directory, emit, store=place, where=where, waiting=waiting)
-        journal = Journaled(
-            loaded, directory, tracked=where, emit=emit, epoch=lease.epoch, trial=trial
-        )
+        journal = Journaled(loaded, directory, tracked=where, emit=emit, epoch=lease.epoch)
         _tell(journal, _outlook(planned, address))
         if where is not None:
             _tell(journal, away and f"{away} {GOES_ON}")

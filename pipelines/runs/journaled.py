@@ -25,7 +25,6 @@ class Journaled:
         tracked: Tracked | None,
         emit: Seen,
         epoch: int = 0,
-        trial: Mapping[str, Any] | None = None,
     ) -> None:
         self.emit = emit
         self.events = Events(directory.events)
@@ -41,7 +40,7 @@ class Journaled:
                 "digest": loaded.digest,
                 "version": version("vocabox"),
                 "commit": (git_state() or {}).get("commit"),
-                **(trial or {}),
+                **(loaded.trial or {}),
             }
         )
         self.sender: Sender | None = None if tracked is None else tracked.send(directory)

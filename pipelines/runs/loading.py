@@ -1,6 +1,6 @@
 """A config file and overrides -> settings, graph, and the text that a run records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Loaded:
     root: Path  # the folder that its paths start from
     overrides: tuple[str, ...]  # KEY=VALUE, as they were given
     warnings: tuple[Problem, ...] = ()
+    trial: Mapping[str, Any] | None = None  # of which search, for tracking; a trial is a run also
+    # where all of it is found
 
 
 def load(config: Path, overrides: Sequence[str] = (), *, root: Path | None = None) -> Loaded:

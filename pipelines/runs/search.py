@@ -18,21 +18,20 @@ from cluster.journal import Events
 from cluster.lease import take as own
 from cluster.mlflow_names import token_of
 from cluster.numbered import Numbered
-from cluster.session import open_session, reach
-from cluster.storage import Store, open_store
-from cluster.track import Sender, start_sender
-from cluster.trials import (
+from cluster.searchers import (
     Asha,
     Choice,
     Point,
     Range,
     Search,
     Tried,
-    best_of,
-    run_trials,
     spelled,
     spelled_value,
 )
+from cluster.session import open_session, reach
+from cluster.storage import Store, open_store
+from cluster.track import Sender, start_sender
+from cluster.trials import best_of, run_trials
 from pipelines.graph.key import canonical, sha256
 from pipelines.runs.directory import write_whole
 from pipelines.runs.loading import Loaded

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from cluster.numbered import Numbered
+from cluster.searchers import Point, spelled, spelled_value
 from cluster.storage import open_store
-from cluster.trials import Point, Report, spelled, spelled_value
+from cluster.trials import Report
 from pipelines.runs.spelled import changed
 
 SEARCHES = "searches"

@@ -8,19 +8,17 @@ from typing import Literal
 
 import pytest
 
-from cluster.session import open_session
-from cluster.trials import (
+from cluster.searchers import (
     Asha,
     Choice,
     Point,
     Range,
-    Report,
     Search,
     Tried,
-    best_of,
-    run_trials,
     spelled,
 )
+from cluster.session import open_session
+from cluster.trials import Report, best_of, run_trials
 
 AXES = {
     "a": Range(low=0.0, high=1.0),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.trials import Tried
+from cluster.searchers import Tried
 from pipelines.runs.search import Searched
 from pipelines.runs.states import Standing
 from pipelines.settings.space import Space

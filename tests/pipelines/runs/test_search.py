@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cluster.trials import Tried
+from cluster.searchers import Tried
 from pipelines.runs.loading import load
 from pipelines.runs.search import best_page
 from pipelines.settings.space import OneOf, Space
