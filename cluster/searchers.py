@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Point = dict[str, Any]  # setting -> value
-Status = Literal["done", "failed", "stopped"]
+Status = Literal["done", "failed", "stopped", "lost"]
 DIGITS = 6  # of a number that is drawn: its text is short, and is what is remembered
 
 
 class SearchError(ValueError):
     """A search that cannot be made as asked."""
+
+
+class LostError(RuntimeError):
+    """A trial that was not carried out, which says nothing of its point."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +44,7 @@ class Tried:
     point: Point
     status: Status
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    why: str = ""  # it failed
+    why: str = ""  # it failed, or was lost: then it may be tried again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from cluster.searchers import (
     SEARCHERS,
+    LostError,
     Point,
     Search,
     Status,
@@ -24,7 +25,7 @@ from cluster.searchers import (
     spelled,
 )
 
-Report = Callable[[Mapping[str, float]], None]  # numbers of a trial that goes on
+Report = Callable[[Mapping[str, Any]], None]  # what a trial that goes on says: numbers, words
 Trial = Callable[[Point, Report], Mapping[str, float]]  # its last numbers; raises where it fails
 QUIET = {  # read by Tune while it runs
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -34,7 +35,7 @@ QUIET = {  # read by Tune while it runs
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 NOTHING = {"CPU": 0.0, "memory": 1.0}  # Tune refuses a trial that asks for nothing at all
-LAST, WHY = "trial_has_ended", "trial_failed"  # keys of a trial's last report
+LAST, WHY, LOST = "trial_has_ended", "trial_failed", "trial_lost"  # keys of its last report
 
 
 def run_trials(
@@ -43,6 +44,7 @@ def run_trials(
     *,
     known: Sequence[Tried] = (),
     say: Callable[[Tried], None],
+    going: Callable[[Point, Mapping[str, Any]], None],
 ) -> list[Tried]:
     """Try points until there are as many as asked; return all, the known ones first.
 
@@ -53,6 +55,7 @@ def run_trials(
         search: what is searched.
         known: points of an earlier search that need not be tried again.
         say: told of each point when its trial has ended.
+        going: told what a trial says while it goes on.
 
     Raises:
         SearchError: a package is missing.
@@ -62,7 +65,7 @@ def run_trials(
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     ended = {spelled(one.point): one for one in known}
-    told = _Told(say=say, known=frozenset(ended))
+    told = _Told(say=say, going=going, known=frozenset(ended))
     searcher, samples = SEARCHERS[search.searcher](search, known)
     space = {n: domain(axis) for n, axis in search.axes.items()}
     try:
@@ -108,6 +111,8 @@ def _tried(point: Point, *, trial: Trial, known: list[str]) -> None:
         return  # its numbers are there
     try:
         last = trial(rounded(point), lambda numbers: tune.report(dict(numbers)))
+    except LostError as error:
+        last = {WHY: str(error), LOST: 1}
     except Exception as error:  # its own: the search goes on, and says so
         last = {WHY: str(error) or type(error).__name__}
     tune.report({**last, LAST: 1})
@@ -118,6 +123,7 @@ class _Told:
     """Hands out what has ended, as Tune tells of it."""
 
     say: Callable[[Tried], None]
+    going: Callable[[Point, Mapping[str, Any]], None]
     known: frozenset[str]
     ended: list[Tried] = field(default_factory=list[Tried])
 
@@ -132,16 +138,18 @@ class _Told:
         told = self
 
         class Ends(TrialProgressCallback):  # in the place of the one that prints
-            def on_trial_result(self, *_: Any, **__: Any) -> None: ...
+            def on_trial_result(
+                self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
+            ) -> None:
+                if LAST not in result:
+                    told.going(rounded(trial.config), result)
 
             def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
                 result = trial.last_result or {}
-                why = result.get(WHY, "")
-                status = "failed" if why else "done" if LAST in result else "stopped"
-                told.add(trial.config, status, result, why=why)
+                told.add(trial.config, _status(result), result, why=result.get(WHY, ""))
 
             def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-                told.add(trial.config, "failed", {}, why=str(trial.get_error()))
+                told.add(trial.config, "lost", {}, why=str(trial.get_error()))
 
         return Ends()
 
@@ -160,5 +168,14 @@ class _Told:
         self.say(one)
 
 
+def _status(result: Mapping[str, Any]) -> Status:
+    """Return how a trial ended, by its last report."""
+    if LOST in result:
+        return "lost"
+    if WHY in result:
+        return "failed"
+    return "done" if LAST in result else "stopped"
+
+
 def _deaf() -> _Told:
-    return _Told(say=lambda _: None, known=frozenset())
+    return _Told(say=lambda _: None, going=lambda *_: None, known=frozenset())

@@ -200,7 +200,7 @@ def _bad_name(error: OSError, given: Sequence[str]) -> int:
 
 
 def _interrupted(given: Sequence[str]) -> int:
-    goes_on = " The same command goes on from here." if "run" in given[:1] else ""
+    goes_on = " The same command goes on from here." if given[:1] in (["run"], ["tune"]) else ""
     click.echo(f"Interrupted.{goes_on}", err=True)
     return 130
 

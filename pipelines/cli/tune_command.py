@@ -1,5 +1,6 @@
 """`vocabox tune CONFIG --space SPACE`: try settings, and write the best as a config that runs."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipelines.settings.problems import Problem, visible
 
 EXAMPLE = "vocabox tune configs/first_run.yaml --space configs/search/loss_weights.yaml --trials 8"
 SHOWN = 5  # trials in the closing table
+PACE_S = 10.0  # between two lines of a training
 
 
 @click.command(epilog=f"\b\nExample:\n  {EXAMPLE}")
@@ -84,12 +86,7 @@ def tune(*, config: str, settings: tuple[str, ...], as_json: bool, **how: Any) -
     space = WORK["space"](Path(how["space"]), loaded)
     again = command("tune", config, settings, store=store, options=_options(how))
 
-    def say(event: Mapping[str, Any]) -> None:
-        if as_json and event["event"] == "trial":
-            write_event(event)
-        elif event["event"] in ("note", "trial"):
-            click.echo(_line(event, metric=space.metric), err=as_json)
-
+    say = _Said(metric=space.metric, as_json=as_json)
     with given.refusals():
         ended = WORK["tune"](
             loaded, space, say=say, out=out, store=store, address=address,
@@ -121,6 +118,32 @@ def _options(how: Mapping[str, Any]) -> dict[str, list[str]]:
     if how["out"] is not None:
         said["--out"] = [str(how["out"])]
     return said | ({"--address": [how["address"]]} if how["address"] != "local" else {})
+
+
+class _Said:
+    """Shows what happens in a search; of a trial that trains, a line in PACE_S seconds."""
+
+    def __init__(self, *, metric: str, as_json: bool) -> None:
+        self.metric, self.as_json, self.shown = metric, as_json, -PACE_S
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Show one event."""
+        if event["event"] == "trial" and self.as_json:
+            write_event(event)
+        elif event["event"] in ("note", "trial"):
+            click.echo(_line(event, metric=self.metric), err=self.as_json)
+        elif event["event"] == "progress" and not self.as_json:
+            now = time.monotonic()
+            if event["node"] or now - self.shown >= PACE_S:
+                self.shown = now
+                click.echo(_going(event))
+
+
+def _going(event: Mapping[str, Any]) -> str:
+    """Return how a trial goes on: the node that runs, or the step and the loss."""
+    doing = event["node"] or f"step {event['step']}"
+    loss = "" if event["loss"] is None else f", loss {event['loss']:.3g}"
+    return visible(f"  {event['point']}: {doing}{loss}")
 
 
 def _line(event: Mapping[str, Any], *, metric: str) -> str:

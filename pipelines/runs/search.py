@@ -4,9 +4,11 @@ STORE/searches/<id>/ holds what was asked, a record of each trial that ended, th
 events that tracking is sent. The same search goes on where it stood.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
+from cluster.failures import EXIT
 from cluster.journal import Events
 from cluster.lease import take as own
 from cluster.mlflow_names import token_of
@@ -33,6 +36,7 @@ from cluster.storage import Store, open_store
 from cluster.track import Sender, start_sender
 from cluster.trials import best_of, run_trials
 from pipelines.graph.key import canonical, sha256
+from pipelines.recipes.table import RECIPES
 from pipelines.runs.directory import write_whole
 from pipelines.runs.loading import Loaded
 from pipelines.runs.spelled import changed
@@ -103,29 +107,45 @@ def search_runs(
         say(_note(f"{search}: {asked.trials} trials of {len(space.axes)} settings by "
                   f"{space.metric}; {len(known)} are known."))  # fmt: skip
         job = TrialJob(
-            search=search, token=token, config=str(loaded.file.resolve()), root=str(loaded.root),
-            settings=loaded.overrides, store=place.uri, address=address, insecure=insecure,
-            folder=os.getcwd(),
+            search=search, token=token, trains=_trains(loaded), settings=loaded.overrides,
+            config=str(loaded.file.resolve()), root=str(loaded.root), store=place.uri,
+            address=address, insecure=insecure, folder=os.getcwd(),
         )  # fmt: skip
         tried = list(known)
 
         def ended(one: Tried) -> None:
-            kept.create(len(tried) + 1, asdict(one))
-            tried.append(one)
+            if one.status != "lost":
+                kept.create(len(tried) + 1, asdict(one))
+                tried.append(one)
             for event in _events_of(one, len(tried), space, search=search):
                 events.append(event)
                 say(event)
 
         if len(known) < asked.trials:
-            with open_session(address, insecure=insecure) as session:
+            with _preempted(), open_session(address, insecure=insecure) as session:
                 job = replace(job, address=_inside(session.address))
                 run_trials(
                     partial(run_trial, job=job), _search(loaded, space, asked), known=known,
-                    say=ended,
+                    say=ended, going=lambda point, said: say(_going(point, said)),
                 )  # fmt: skip
         return _close(
             loaded, space, tried, search=search, out=out, events=events, sender=sender, say=say
         )
+
+
+@contextlib.contextmanager
+def _preempted() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the search as Ctrl-C does, with the code of a preempted run."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit(EXIT["preempted"])
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _close(
@@ -183,9 +203,7 @@ def _id(loaded: Loaded, space: Space, asked: Asked) -> str:
 def _search(loaded: Loaded, space: Space, asked: Asked) -> Search:
     early = None
     if asked.scheduler == "asha":
-        longest = max(
-            (int(v) for n, v in loaded.resolved.items() if n.endswith(".steps")), default=1
-        )
+        longest = int(loaded.resolved[f"{_trains(loaded)}.steps"])
         early = Asha(metric="train/loss", mode="min", time="step", longest=longest)
     return Search(
         axes={name: _range(axis) for name, axis in space.axes.items()},
@@ -256,6 +274,16 @@ def _events_of(one: Tried, number: int, space: Space, *, search: str) -> Iterato
     if one.status == "done" and space.metric in one.metrics:
         values = {space.metric: one.metrics[space.metric]}
         yield {"event": "metrics", "step": number, "values": values}
+
+
+def _trains(loaded: Loaded) -> str:
+    return RECIPES[loaded.recipe].trains
+
+
+def _going(point: Point, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial that goes on says: the node it runs, or its step."""
+    return {"event": "progress", "point": spelled(point), "node": said.get("node"),
+            "step": said.get("step"), "loss": said.get("train/loss")}  # fmt: skip
 
 
 def _note(text: str) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from cluster.failures import EXIT
 from cluster.numbered import Numbered
-from cluster.searchers import Point, spelled, spelled_value
+from cluster.searchers import LostError, Point, spelled, spelled_value
 from cluster.storage import open_store
 from cluster.trials import Report
 from pipelines.runs.spelled import changed
@@ -26,8 +27,11 @@ PR_SET_PDEATHSIG = 1  # of prctl: what a child is sent when its parent ends
 TAIL = 20  # lines of a trial's log that are looked at for a reason
 
 
+LASTING = ("failed", "bad_input", "numerical")  # ends that are the point's own, not the machine's
+
+
 class TrialError(RuntimeError):
-    """A trial's run did not end well."""
+    """A trial's run did not end well, and would not another time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +40,7 @@ class TrialJob:
 
     search: str  # its id
     token: str  # by which tracking finds the search's own run
+    trains: str  # the last training node: its numbers tell how a trial goes on
     config: str
     root: str  # the folder that the page's paths start from
     settings: tuple[str, ...]  # KEY=VALUE, as they were given
@@ -50,6 +55,7 @@ def run_trial(point: Point, report: Report, *, job: TrialJob) -> Mapping[str, fl
 
     Raises:
         TrialError: the run did not end well; says why.
+        LostError: it could not be carried out, or was stopped.
     """
     number = _number(job, point)
     log = open_store(job.store, mode="join").home / SEARCHES / job.search / f"trial-{number}.log"
@@ -63,15 +69,18 @@ def run_trial(point: Point, report: Report, *, job: TrialJob) -> Mapping[str, fl
         assert process.stdout is not None, "a pipe was asked for"  # noqa: S101
         finished: dict[str, Any] = {}
         for event in _events(process.stdout):
-            if event.get("event") == "metrics":
-                report({"step": float(event["step"]), **event["values"]})
+            if event.get("event") == "metrics" and event.get("node") == job.trains:
+                report({"step": event["step"], **event["values"]})
+            elif event.get("event") == "node" and event["state"] == "running":
+                report({"node": event["node"]})
             elif event.get("event") == "finished":
                 finished = event
         code = process.wait()
     if finished.get("status") != "done":
         lines = [line.strip() for line in log.read_text().splitlines()[-TAIL:] if line.strip()]
         why = finished.get("reason") or " ".join(lines) or f"exit code {code}"
-        raise TrialError(f"{why} See {log}.")
+        lasting = code in [EXIT[name] for name in LASTING]
+        raise (TrialError if lasting else LostError)(f"{why} See {log}.")
     return {n: v for n, v in finished["metrics"].items() if isinstance(v, int | float)}
 
 

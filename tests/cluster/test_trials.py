@@ -28,6 +28,10 @@ AXES = {
 DEFAULT: Point = {"a": 0.5, "b": 1.0, "c": 2}
 
 
+def still(point: Point, said: Mapping[str, object]) -> None:
+    """Hear what a trial says while it goes on."""
+
+
 def trial(point: Point, report: Report, *, note: Path) -> Mapping[str, float]:
     """Score a point; fail for some; leave a file for each time it is tried."""
     del report
@@ -57,7 +61,9 @@ def test_searches(tmp_path: Path) -> None:
             note = tmp_path / searcher
             note.mkdir()
             told: list[Tried] = []
-            tried = run_trials(partial(trial, note=note), search(4, searcher), say=told.append)
+            tried = run_trials(
+                partial(trial, note=note), search(4, searcher), say=told.append, going=still
+            )
             assert len(tried) == len(told) == len(list(note.iterdir())) == 4
             points = {spelled(one.point) for one in tried}
             assert spelled(DEFAULT) in points
@@ -69,7 +75,7 @@ def test_searches(tmp_path: Path) -> None:
                 assert 1e-3 <= one.point["b"] <= 1e3
             known = tried[:3]  # a search that was killed, and is asked for one more point
             again = run_trials(partial(trial, note=note), search(5, searcher), known=known,
-                               say=told.append)  # fmt: skip
+                               say=told.append, going=still)  # fmt: skip
             assert again[:3] == known
             assert len({spelled(one.point) for one in again}) == 5
             assert len(list(note.iterdir())) == 4 + 2  # nothing known was tried again
@@ -83,7 +89,14 @@ def test_searches(tmp_path: Path) -> None:
             axes={"a": Range(low=0.0, high=1.0)}, trials=2, first=({"a": 0.1}, {"a": 0.6}),
             metric="val/AP", mode="max", stop_early=early,
         )  # fmt: skip
-        tried = run_trials(steps, asked, say=lambda _: None)
+        heard: list[object] = []
+        tried = run_trials(
+            steps,
+            asked,
+            say=lambda _: None,
+            going=lambda p, said: heard.append((p["a"], said["step"])),
+        )
+        assert heard[:9] == [(0.1, step) for step in range(1, 10)]
         assert [(one.point["a"], one.status) for one in tried] == [(0.1, "done"), (0.6, "stopped")]
 
 
