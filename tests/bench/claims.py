@@ -35,8 +35,8 @@ class Claim:
 
 CLAIMS = {
     "joint": Claim(measure=joint, minutes=35),
-    "weight_transfer": Claim(measure=weight_transfer, minutes=40),
-    "real_weights": Claim(measure=real_weights, minutes=30, takes=("data",)),
+    "weight_transfer": Claim(measure=weight_transfer, minutes=80),
+    "real_weights": Claim(measure=real_weights, minutes=130, takes=("data",)),
 }
 
 

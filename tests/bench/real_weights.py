@@ -22,6 +22,7 @@ MORE, LESS_SEEN = 0.01, 0.06  # a residual on features: novel, and what seen cla
 SHOWN = ("novel/AP50", "seen/AP50", "loc/top1", "loc/gt_known", "only/AP50")
 CLAIMED = ("direct", "residual_feature")  # the others are shown of the first seed
 GENTLE = 3e-4  # rate of what starts as the classifier itself; at 1e-3 seen classes lose .064
+SHIFTED = {"nearest": 1, "lsda": 10}  # W + the mean shift of so many neighbours: their residual
 FROM_ZERO = ("nearest", "lsda", "wtn", "wtn_plus", "ae_wtn")
 RESIDUAL = ("residual_feature", "residual_weight", "residual_weight_ae")
 
@@ -86,6 +87,10 @@ def _arms() -> Iterator[tuple[str, list[str]]]:
     yield "direct", ["detector.transfer.method=direct"]
     for method in RESIDUAL:  # what is claimed first
         yield method, [f"detector.transfer.method={method}", f"detector.transfer.lr={GENTLE}"]
+    for name, neighbors in SHIFTED.items():
+        near = f"detector.transfer.neighbors={neighbors}"
+        lsda = ["detector.transfer.method=lsda", near, f"detector.transfer.lr={GENTLE}"]
+        yield f"{name}, residual", lsda
     for method in FROM_ZERO:
         layers = "detector.transfer.layers=[512, 512]"
         yield f"{method}, from zero", [f"detector.transfer.method={method}", layers]
