@@ -180,7 +180,7 @@ def _found(
     """Return the detections of a batch, in pixels of the pictures; `image` is the place in it."""
     import numpy as np
 
-    from components.boxes.suppress import suppress, without_parts
+    from components.boxes.suppress import suppress_for_people
     from components.data.augment import back
     from components.eval.detections import Detections
     from components.models.scores import fuse
@@ -191,8 +191,9 @@ def _found(
     for i, regions in enumerate(detector.regions(shown)):
         scores = fuse(regions, boxed=detector.boxed, labelled=detector.labelled, ids=ids)
         looked_at = top if parts == 1 else max(top, LOOKED_AT)
-        kept = suppress(regions.boxes, scores, top=looked_at, floor=FLOOR)
-        kept = without_parts(kept, over=parts, top=top)
+        kept = suppress_for_people(
+            regions.boxes, scores, over=parts, top=top, looked_at=looked_at, floor=FLOOR
+        )
         height, width, _ = batch[i].pixels.shape
         boxes = back(kept.boxes.cpu().numpy(), views[i])
         found.append(

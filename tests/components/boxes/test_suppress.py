@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from torchvision.ops import batched_nms, box_iou
 
-from components.boxes.suppress import Kept, suppress, without_parts
+from components.boxes import suppress as module
+from components.boxes.suppress import Kept, suppress, suppress_for_people, without_parts
 
 
 def _naive(boxes, scores, *, iou, top, floor):
@@ -126,3 +127,30 @@ def test_a_wheel_goes_with_its_bicycle_and_stays_beside_one() -> None:
     best_inside = Kept(boxes=boxes[[1, 0]], scores=kept.scores[:2], classes=kept.classes[:2])
     assert without_parts(best_inside, over=0.6, top=9).boxes.tolist() == [boxes[1].tolist()]
     assert len(without_parts(kept, over=1.0, top=9).boxes) == 4  # even equal boxes
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 40),
+    st.integers(1, 6),
+    st.integers(1, 12),
+    st.sampled_from([12, 20, 400]),
+    st.sampled_from([0.3, 0.6, 1.0]),
+    st.sampled_from([1, 3, 10, 5000]),
+)
+def test_looking_at_the_best_pairs_first_changes_no_answer(
+    seed, p, k, top, looked_at, over, first
+) -> None:
+    boxes, scores = _some(seed, p, k)
+    wanted = without_parts(suppress(boxes, scores, top=looked_at, floor=0.05), over=over, top=top)
+    was, module.FIRST_PAIRS = module.FIRST_PAIRS, first
+    try:
+        found = suppress_for_people(
+            boxes, scores, over=over, top=top, looked_at=looked_at, floor=0.05
+        )
+    finally:
+        module.FIRST_PAIRS = was
+    assert torch.equal(found.boxes, wanted.boxes)
+    assert torch.equal(found.scores, wanted.scores)
+    assert torch.equal(found.classes, wanted.classes)
