@@ -6,6 +6,7 @@ Only pairs of box and class above the floor are looked at, and their box is foun
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
@@ -100,8 +101,9 @@ def without_parts(kept: Kept, *, over: float, top: int) -> Kept:
     smaller_QQ = torch.minimum(own_Q[:, None], own_Q[None])
     same_QQ = kept.classes[:, None] == kept.classes[None]
     drops_QQ = (same_QQ & (inside_QQ > over * smaller_QQ) & (over < 1)).triu(diagonal=1)
-    alive_Q = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    lost_Q, drops = np.zeros(len(boxes), bool), drops_QQ.cpu().numpy()
     for i in range(len(boxes)):
-        alive_Q &= ~(drops_QQ[i] & alive_Q[i])
-    stay = torch.nonzero(alive_Q).flatten()[:top]
+        if not lost_Q[i]:
+            lost_Q |= drops[i]
+    stay = torch.from_numpy(np.flatnonzero(~lost_Q)[:top]).to(boxes.device)
     return replace(kept, boxes=boxes[stay], scores=kept.scores[stay], classes=kept.classes[stay])
